@@ -1,0 +1,3 @@
+export * from './identifiers.js';
+export * from './tenant-expression.js';
+export * from './tenant-policy.js';

@@ -1,0 +1,27 @@
+import { TENANT_ID_TYPES, type TenantIdType } from '../context/tenant-id.js';
+import { RlsConfigurationError } from '../errors.js';
+import { checkSettingName, DEFAULT_TENANT_SETTING, quoteIdentifier, quoteLiteral } from './identifiers.js';
+
+/**
+ * The SQL that yields the current tenant, with the type of the tenant columns: NULL where there is no tenant.
+ *
+ * NULLIF is mandatory: once a custom setting was used in a session it reads `''`, not NULL.
+ * Test: "a custom setting reads '' after its first use".
+ */
+export function currentTenantSql(tenantIdType: TenantIdType, tenantSetting = DEFAULT_TENANT_SETTING): string {
+  const text = `NULLIF(current_setting(${quoteLiteral(checkSettingName(tenantSetting))}, true), '')`;
+  return tenantIdType === 'text' ? text : `(${text})::${checkTenantIdType(tenantIdType)}`;
+}
+
+/**
+ * The policy's predicate: bare equality, which the planner turns into an index condition (no CASE, no OR). The
+ * sub-select makes the setting an InitPlan, read once per statement and not once per row.
+ */
+export function tenantPredicateSql(tenantColumn: string, currentTenant: string): string {
+  return `${quoteIdentifier(tenantColumn)} = (SELECT ${currentTenant})`;
+}
+
+function checkTenantIdType(tenantIdType: TenantIdType): TenantIdType {
+  if (TENANT_ID_TYPES.includes(tenantIdType)) return tenantIdType;
+  throw new RlsConfigurationError(`Unknown tenantIdType ${JSON.stringify(tenantIdType)}.`, `It is one of ${TENANT_ID_TYPES.join(', ')}.`);
+}

@@ -1,0 +1,81 @@
+import type { TenantIdType } from '../context/tenant-id.js';
+import { DEFAULT_ADMIN_ROLE, objectName, parseTableName, quoteIdentifier, quoteTable } from './identifiers.js';
+import { currentTenantSql, tenantPredicateSql } from './tenant-expression.js';
+
+export const DEFAULT_TENANT_COLUMN = 'tenant_id';
+
+/** A table whose rows belong to tenants. The names are the database's own, in TypeORM's notation. */
+export interface TenantTable {
+  /** `note` or `billing.note`. */
+  table: string;
+  /** The PostgreSQL type of the tenant column. */
+  tenantIdType: TenantIdType;
+  /** Default `'tenant_id'`. */
+  tenantColumn?: string;
+  /** Default `'rls.current_tenant'`. */
+  tenantSetting?: string;
+  /** Default `'rls_admin'`. */
+  adminRole?: string;
+}
+
+/** Name of the policy that admits a tenant to its rows: `{table}_tenant_isolation_policy`. */
+export function tenantPolicyName(table: string): string {
+  return objectName(parseTableName(table).name, 'tenant_isolation_policy');
+}
+
+/** Name of the policy that admits the admin role to all rows: `{table}_admin_policy`. */
+export function adminPolicyName(table: string): string {
+  return objectName(parseTableName(table).name, 'admin_policy');
+}
+
+/** Name of the policy of a join table: `{join_table}_m2m_rls_policy`. */
+export function joinTablePolicyName(joinTable: string): string {
+  return objectName(parseTableName(joinTable).name, 'm2m_rls_policy');
+}
+
+/** The predicate of a tenant table's policy, for USING and WITH CHECK alike. */
+export function tenantTablePredicate(table: TenantTable): string {
+  return tenantPredicateSql(
+    table.tenantColumn ?? DEFAULT_TENANT_COLUMN,
+    currentTenantSql(table.tenantIdType, table.tenantSetting),
+  );
+}
+
+/** ENABLE and FORCE: without FORCE the table's owner sees every row. */
+export function enableRlsSql(table: string): string[] {
+  return [`ALTER TABLE ${quoteTable(table)} ENABLE ROW LEVEL SECURITY`, `ALTER TABLE ${quoteTable(table)} FORCE ROW LEVEL SECURITY`];
+}
+
+/** The inverse of {@link enableRlsSql}. */
+export function disableRlsSql(table: string): string[] {
+  return [`ALTER TABLE ${quoteTable(table)} NO FORCE ROW LEVEL SECURITY`, `ALTER TABLE ${quoteTable(table)} DISABLE ROW LEVEL SECURITY`];
+}
+
+/** A policy for every command, with one predicate for the rows seen and the rows written. */
+export function createPolicySql(table: string, policyName: string, predicate: string, role?: string): string {
+  const to = role === undefined ? '' : ` TO ${quoteIdentifier(role)}`;
+  return `CREATE POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}${to} USING (${predicate}) WITH CHECK (${predicate})`;
+}
+
+export function dropPolicySql(table: string, policyName: string): string {
+  return `DROP POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}`;
+}
+
+/** The admin policy: unconditional, for the admin role only, so that no setting decides who is admin. */
+export function createAdminPolicySql(table: string, adminRole = DEFAULT_ADMIN_ROLE): string {
+  return createPolicySql(table, adminPolicyName(table), 'true', adminRole);
+}
+
+/** Everything that protects a table whose tenant column exists. */
+export function protectTableSql(table: TenantTable): string[] {
+  return [
+    ...enableRlsSql(table.table),
+    createPolicySql(table.table, tenantPolicyName(table.table), tenantTablePredicate(table)),
+    createAdminPolicySql(table.table, table.adminRole),
+  ];
+}
+
+/** The inverse of {@link protectTableSql}. */
+export function unprotectTableSql({ table }: Pick<TenantTable, 'table'>): string[] {
+  return [dropPolicySql(table, adminPolicyName(table)), dropPolicySql(table, tenantPolicyName(table)), ...disableRlsSql(table)];
+}
