@@ -1,0 +1,105 @@
+import { QueryBuilder, SelectQueryBuilder, type DataSource, type EntityMetadata } from 'typeorm';
+import { currentTenantContext } from '../context/tenant-context.js';
+import { tenantColumnOf } from '../entities/tenant-tables.js';
+import { quoteLiteral } from '../policies/index.js';
+import { Isolation } from './isolation.js';
+
+// TypeORM replaces `alias.property` and `:parameter` in the text it generates, literals included.
+const SAFE_IN_TYPEORM_TEXT = /^[\w-]+$/;
+
+interface Alias {
+  name: string;
+  hasMetadata: boolean;
+  metadata: EntityMetadata;
+}
+
+interface JoinAttribute {
+  alias: Alias;
+  metadata?: EntityMetadata;
+  condition?: string | undefined;
+  junctionAlias?: string;
+  relation?: { junctionEntityMetadata?: EntityMetadata };
+}
+
+/** The parts of TypeORM's query builders that auto-scoping reads and writes; protected there. */
+interface Builder {
+  dataSource?: DataSource;
+  connection: DataSource;
+  expressionMap: {
+    mainAlias?: Alias;
+    aliasNamePrefixingEnabled: boolean;
+    extraAppendedAndWhereCondition: string;
+    joinAttributes: JoinAttribute[];
+  };
+  escape(name: string): string;
+  createWhereExpression(): string;
+  createJoinExpression(): string;
+}
+
+let installed = false;
+
+/**
+ * Adds `tenant_id = <literal>` to what TypeORM generates for isolated data sources: to the WHERE clause of selects,
+ * updates, deletes and soft deletes, where TypeORM adds its own soft-delete condition, and to the ON clause of joins.
+ * The literal gives the planner the tenant's own statistics and prunes partitions at plan time; isolation never
+ * depends on it. Query builders of other data sources are left alone.
+ */
+export function installAutoScope(): void {
+  if (installed) return;
+  installed = true;
+  const query = QueryBuilder.prototype as unknown as Builder;
+  const select = SelectQueryBuilder.prototype as unknown as Builder;
+  const { createWhereExpression } = query;
+  const { createJoinExpression } = select;
+
+  query.createWhereExpression = function () {
+    const { expressionMap } = this;
+    const condition = mainCondition(this);
+    if (condition === undefined) return createWhereExpression.call(this);
+    const appended = expressionMap.extraAppendedAndWhereCondition;
+    expressionMap.extraAppendedAndWhereCondition = appended ? `(${appended}) AND ${condition}` : condition;
+    try {
+      return createWhereExpression.call(this);
+    } finally {
+      expressionMap.extraAppendedAndWhereCondition = appended;
+    }
+  };
+
+  select.createJoinExpression = function () {
+    const joins = this.expressionMap.joinAttributes;
+    const literal = joins.length === 0 ? undefined : tenantLiteral(this);
+    if (literal === undefined) return createJoinExpression.call(this);
+    const conditions = joins.map(({ condition }) => condition);
+    for (const join of joins) join.condition = joinCondition(this, join, literal);
+    try {
+      return createJoinExpression.call(this);
+    } finally {
+      for (const [index, join] of joins.entries()) join.condition = conditions[index];
+    }
+  };
+}
+
+function mainCondition(builder: Builder): string | undefined {
+  const { mainAlias, aliasNamePrefixingEnabled } = builder.expressionMap;
+  const column = mainAlias?.hasMetadata ? tenantColumnOf(mainAlias.metadata) : undefined;
+  const literal = column && tenantLiteral(builder);
+  if (literal === undefined) return undefined;
+  const name = builder.escape(column!.databaseName);
+  return aliasNamePrefixingEnabled ? `${builder.escape(mainAlias!.name)}.${name} = ${literal}` : `${name} = ${literal}`;
+}
+
+function joinCondition(builder: Builder, join: JoinAttribute, literal: string): string | undefined {
+  const scope = (alias: string | undefined, metadata: EntityMetadata | undefined) => {
+    const column = alias !== undefined && metadata && tenantColumnOf(metadata);
+    return column ? `${builder.escape(alias)}.${builder.escape(column.databaseName)} = ${literal}` : undefined;
+  };
+  const conditions = [join.condition && `(${join.condition})`, scope(join.alias.name, join.metadata)];
+  return conditions.filter(Boolean).join(' AND ') || undefined;
+}
+
+function tenantLiteral(builder: Builder): string | undefined {
+  const isolation = Isolation.get(builder.dataSource ?? builder.connection);
+  if (!isolation?.autoScope) return undefined;
+  const tenantId = isolation.fronts.tenantIdOf(currentTenantContext());
+  return tenantId !== undefined && SAFE_IN_TYPEORM_TEXT.test(tenantId) ? quoteLiteral(tenantId) : undefined;
+}

@@ -1,0 +1,86 @@
+import type { TenantContextState } from '../context/tenant-context.js';
+import { frontError } from './connection-errors.js';
+import type { Carrying } from './carrying.js';
+import type { Front } from './front.js';
+import type { PgConnection, PgQuery, PgQueryClass, PgServerError } from './pg-internals.js';
+
+/** A `pg.Query` that sends the tenant in front of itself and swallows the answer to that. */
+export interface CarriedQuery extends PgQuery {
+  carrying: Carrying;
+  state: TenantContextState;
+}
+
+const carriedQueryClasses = new WeakMap<PgQueryClass, new (...args: ConstructorParameters<PgQueryClass>) => CarriedQuery>();
+
+/** The carried twin of the Query class that a client uses (an application may hold more than one copy of pg). */
+export function carriedQueryClass(Query: PgQueryClass) {
+  let carried = carriedQueryClasses.get(Query);
+  if (carried === undefined) carriedQueryClasses.set(Query, (carried = makeCarriedQueryClass(Query)));
+  return carried;
+}
+
+function makeCarriedQueryClass(Query: PgQueryClass) {
+  return class CarriedQuery extends Query {
+    declare carrying: Carrying;
+    declare state: TenantContextState;
+    private front: Front | undefined;
+    // True until the front's CommandComplete: what arrives before it answers the front.
+    private swallowing = false;
+    private textPrefixed = false;
+    private hiddenName: string | undefined;
+
+    override submit(connection: PgConnection): Error | null {
+      this.front = this.carrying.frontOf(this.state);
+      if (this.front === undefined || this.requiresPreparation()) return super.submit(connection);
+      const { text } = this;
+      this.text = this.front.text + text;
+      const refused = super.submit(connection);
+      this.text = text;
+      this.swallowing = this.textPrefixed = refused === null;
+      return refused;
+    }
+
+    override prepare(connection: PgConnection): void {
+      if (this.front === undefined) return super.prepare(connection);
+      if (connection.stream.writable) connection.stream.write(this.front.messages);
+      this.swallowing = true;
+      super.prepare(connection);
+      // The client books ParseComplete under the active query's name; the first one answers the front.
+      this.hiddenName = this.name;
+      this.name = undefined;
+    }
+
+    override handleRowDescription(message: unknown): void {
+      if (!this.swallowing) super.handleRowDescription(message);
+    }
+
+    override handleDataRow(message: unknown): void {
+      if (!this.swallowing) super.handleDataRow(message);
+    }
+
+    override handleCommandComplete(message: unknown, connection: PgConnection): void {
+      if (!this.swallowing) return super.handleCommandComplete(message, connection);
+      this.swallowing = false;
+      if (this.hiddenName !== undefined) this.name = this.hiddenName;
+    }
+
+    override handleError(error: PgServerError, connection: PgConnection): void {
+      if (this.front === undefined) return super.handleError(error, connection);
+      if (!this.swallowing) {
+        if (this.textPrefixed) shiftPosition(error, this.front);
+        return super.handleError(error, connection);
+      }
+      this.swallowing = false;
+      if (this.hiddenName !== undefined) {
+        this.name = this.hiddenName;
+        delete connection.submittedNamedStatements?.[this.hiddenName];
+      }
+      super.handleError(frontError(error), connection);
+    }
+  };
+}
+
+/** PostgreSQL counts the position from the start of the text it was sent, and the front was in it. */
+export function shiftPosition(error: PgServerError, front: Front): void {
+  if (error.position !== undefined) error.position = String(Number(error.position) - front.length);
+}

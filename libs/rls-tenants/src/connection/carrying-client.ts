@@ -1,0 +1,93 @@
+import { currentTenantContext, type TenantContextState } from '../context/tenant-context.js';
+import { RlsConfigurationError } from '../errors.js';
+import { carriedQueryClass, type CarriedQuery } from './carried-query.js';
+import { carrySubmittable } from './carried-submittable.js';
+import { Carrying } from './carrying.js';
+import type { Isolation } from './isolation.js';
+import type { PgClient, PgQueryClass, Submittable } from './pg-internals.js';
+import { isTransactionControl } from './transaction-control.js';
+
+const CARRYING = Symbol('nestjs-rls-tenants: carrying');
+
+type CarryingClient = PgClient & { [CARRYING]?: Isolation };
+
+/** Makes every statement of this client carry the tenant context of whoever calls `client.query()`. Idempotent. */
+export function carryOn(client: CarryingClient, isolation: Isolation): void {
+  if (client[CARRYING] === isolation) return;
+  const Query = queryClassOf(client.constructor);
+  if (client[CARRYING] !== undefined || Query === undefined || client.connection === undefined) throw cannotCarry();
+  client[CARRYING] = isolation;
+
+  const carrying = new Carrying(client, isolation.fronts);
+  const Carried = carriedQueryClass(Query);
+  const query = client.query;
+
+  client.query = (config: unknown, values?: unknown, callback?: unknown): unknown => {
+    const text = textOf(config);
+    if (text !== undefined && isTransactionControl(text)) return query.call(client, config, values, callback);
+
+    const state = currentTenantContext(); // the caller's own: a pool or socket callback runs in somebody else's
+    if (isSubmittable(config)) {
+      isolation.assertAllowed(state, text);
+      return query.call(client, carrySubmittable(config, state, carrying), values, callback);
+    }
+    if (config === null || config === undefined) return query.call(client, config, values, callback); // pg's TypeError
+
+    const statement = new Carried(config, values, callback);
+    statement.carrying = carrying;
+    statement.state = state;
+    statement.query_timeout = (config as { query_timeout?: number }).query_timeout!;
+    if (statement.callback) {
+      const refused = refusal(isolation, state, text);
+      if (refused) process.nextTick(statement.callback, refused);
+      else query.call(client, statement);
+      return undefined;
+    }
+    return send(client, query, statement, refusal(isolation, state, text));
+  };
+}
+
+/** The Query class of a client class that speaks the protocol itself; undefined for pg-native's, which cannot carry. */
+export function queryClassOf(Client: { Query?: PgQueryClass } | undefined): PgQueryClass | undefined {
+  const Query = Client?.Query;
+  return typeof Query?.prototype.requiresPreparation === 'function' ? Query : undefined;
+}
+
+function send(client: PgClient, query: PgClient['query'], statement: CarriedQuery, refused: Error | undefined): Promise<unknown> {
+  if (refused) return Promise.reject(refused);
+  return new Promise((resolve, reject) => {
+    statement.callback = (error, result) => {
+      if (!error) return resolve(result);
+      // As node-postgres does: the trace of the caller, not the socket's.
+      Error.captureStackTrace(error);
+      reject(error);
+    };
+    query.call(client, statement);
+  });
+}
+
+function refusal(isolation: Isolation, state: TenantContextState, text: string | undefined): Error | undefined {
+  try {
+    isolation.assertAllowed(state, text);
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+function isSubmittable(config: unknown): config is Submittable {
+  return typeof (config as Submittable | null | undefined)?.submit === 'function';
+}
+
+function textOf(config: unknown): string | undefined {
+  if (typeof config === 'string') return config;
+  const text = (config as { text?: unknown; cursor?: { text?: unknown } } | null | undefined)?.text ?? (config as { cursor?: { text?: unknown } } | null | undefined)?.cursor?.text;
+  return typeof text === 'string' ? text : undefined;
+}
+
+function cannotCarry(): RlsConfigurationError {
+  return new RlsConfigurationError(
+    'The tenant cannot be carried on this database client: it gives no access to the protocol (pg-native), or another data source carries on it already.',
+    'Uninstall pg-native and remove `nativeDriver` from the data source options; isolate each data source once.',
+  );
+}

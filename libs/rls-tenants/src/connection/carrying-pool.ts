@@ -1,0 +1,36 @@
+import { AsyncResource } from 'node:async_hooks';
+import { RlsConfigurationError } from '../errors.js';
+import { carryOn, queryClassOf } from './carrying-client.js';
+import type { Isolation } from './isolation.js';
+import type { PgPool, PoolConnectCallback } from './pg-internals.js';
+
+/**
+ * Makes every client of the pool carry from its first checkout: this covers what no subscriber sees (streams,
+ * `pool.query()`, clients that an application takes from the pool itself).
+ */
+export function carryOnPool(pool: PgPool, isolation: Isolation): void {
+  if (queryClassOf(pool.Client) === undefined) throw noProtocolAccess();
+  const connect = pool.connect as (callback?: PoolConnectCallback) => Promise<unknown> | void;
+
+  pool.connect = ((callback?: PoolConnectCallback) => {
+    if (callback === undefined) {
+      return (connect.call(pool) as ReturnType<PgPool['connect']> & Promise<Parameters<typeof carryOn>[0]>).then((client) => {
+        carryOn(client, isolation);
+        return client;
+      });
+    }
+    // The pool calls back in the context of whoever released the client.
+    const inCallersContext = AsyncResource.bind(callback);
+    return connect.call(pool, (error, client, release) => {
+      if (client) carryOn(client, isolation);
+      inCallersContext(error, client, release);
+    });
+  }) as PgPool['connect'];
+}
+
+function noProtocolAccess(): RlsConfigurationError {
+  return new RlsConfigurationError(
+    'The data source uses pg-native, which gives no access to the protocol, so the tenant cannot be carried.',
+    'Uninstall pg-native, or remove `nativeDriver` from the data source options.',
+  );
+}

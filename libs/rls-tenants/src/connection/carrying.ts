@@ -1,0 +1,46 @@
+import type { TenantContextState } from '../context/tenant-context.js';
+import type { Front, Fronts } from './front.js';
+import type { PgClient, TransactionStatus } from './pg-internals.js';
+
+/**
+ * Decides, for one client, what each statement carries. It tracks nothing that could go stale: the tenant is carried
+ * with every statement, because `ROLLBACK TO SAVEPOINT` restores an earlier value behind any tracker's back.
+ */
+export class Carrying {
+  private readonly status: () => TransactionStatus | null;
+  // Sticky until the client is seen idle: errs towards carrying the role back, never towards leaving it.
+  private roleMayBeAdmin = false;
+
+  constructor(
+    private readonly client: PgClient,
+    private readonly fronts: Fronts,
+  ) {
+    this.status = client.getTransactionStatus ? () => client.getTransactionStatus!() : trackStatus(client);
+  }
+
+  /**
+   * The front of a statement that is about to be written, or undefined where it goes alone. To be called from
+   * `submit()` and no earlier: TypeORM issues `ROLLBACK TO SAVEPOINT` when the error arrives, before ReadyForQuery has
+   * updated the status.
+   */
+  frontOf(state: TenantContextState): Front | undefined {
+    // Pipelined statements are submitted before the earlier ones are answered, so the status says nothing about them.
+    const status = this.client.pipeline ? null : this.status();
+    if (status === 'E') return undefined; // anything in front would fail, and mask the ROLLBACK
+    if (status === 'I') {
+      this.roleMayBeAdmin = false;
+      if (state.kind === 'nobody') return undefined;
+    }
+    // For nobody inside a transaction the empty setting is carried, or the statement would inherit the last tenant.
+    const front = this.fronts.of(state, this.roleMayBeAdmin);
+    if (state.kind === 'admin') this.roleMayBeAdmin = true;
+    return front;
+  }
+}
+
+function trackStatus(client: PgClient): () => TransactionStatus | null {
+  let status: TransactionStatus | null = null;
+  // Before the client's own listener, which submits the next statement.
+  client.connection.prependListener('readyForQuery', (message) => (status = message.status));
+  return () => status;
+}

@@ -1,0 +1,33 @@
+import { RlsConfigurationError, RlsViolationError } from '../errors.js';
+import type { PgServerError } from './pg-internals.js';
+
+// insufficient_privilege, invalid_parameter_value (no such role), undefined_object
+const FRONT_REFUSED = new Set(['42501', '22023', '42704']);
+
+/** What an error of the front itself means; errors that merely struck while it ran (a lost connection) stay. */
+export function frontError(error: PgServerError): PgServerError {
+  if (!FRONT_REFUSED.has(error.code ?? '')) return error;
+  return new RlsConfigurationError(
+    `PostgreSQL refused to carry the tenant context: ${error.message}.`,
+    'The app role must be allowed to SET ROLE to the admin role without inheriting it: run `rls-tenants setup-roles`.',
+    { cause: error },
+  );
+}
+
+/** Turns SQLSTATE 42501, wherever TypeORM wrapped it, into an RlsViolationError; returns anything else as it is. */
+export function violationError(error: unknown): unknown {
+  if (!(error instanceof Error) || sqlState(error) !== '42501') return error;
+  if (error instanceof RlsViolationError) return error;
+  const policy = error.message.includes('row-level security');
+  return new RlsViolationError(
+    error.message,
+    policy
+      ? 'The row would belong to another tenant, or to none. Write it in the context of its own tenant.'
+      : 'The role lacks a privilege: grant it in a migration (grantTable), or run `rls-tenants setup-roles`.',
+    { cause: error },
+  );
+}
+
+function sqlState(error: Error): unknown {
+  return (error as { code?: unknown }).code ?? (error as { driverError?: { code?: unknown } }).driverError?.code;
+}

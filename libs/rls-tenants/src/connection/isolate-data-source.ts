@@ -1,0 +1,50 @@
+import type { DataSource } from 'typeorm';
+import { RlsConfigurationError } from '../errors.js';
+import { installAutoScope } from './auto-scope.js';
+import { carryOnPool } from './carrying-pool.js';
+import { keyResultCacheByContext } from './context-result-cache.js';
+import { guardQueryRunners } from './guarded-query-runner.js';
+import { Isolation } from './isolation.js';
+import type { IsolationOptions } from './isolation.options.js';
+import type { PgPool } from './pg-internals.js';
+import { TenantSubscriber } from './tenant.subscriber.js';
+
+/**
+ * Isolates an initialised PostgreSQL data source: from here on each of its statements carries the tenant context of
+ * its caller. For scripts and workers without Nest; in a Nest application the module does it.
+ *
+ * It does not look at the database: `check-rls` and boot verification do.
+ *
+ * @returns the same data source.
+ * @throws RlsConfigurationError if it is no PostgreSQL data source, is not initialised, uses pg-native, is isolated
+ * already, or declares its entities for another tenant type or setting.
+ */
+export async function isolateDataSource(dataSource: DataSource, options: IsolationOptions): Promise<DataSource> {
+  const pools = poolsOf(dataSource);
+  if (Isolation.get(dataSource)) {
+    throw refused(dataSource, 'is isolated already', 'Isolate it once: by the module or by isolateDataSource().');
+  }
+  const isolation = await Isolation.of(dataSource, options);
+  for (const pool of pools) carryOnPool(pool, isolation);
+  guardQueryRunners(dataSource, isolation);
+  dataSource.subscribers.push(new TenantSubscriber(isolation));
+  keyResultCacheByContext(dataSource, isolation);
+  if (isolation.autoScope) installAutoScope();
+  return dataSource;
+}
+
+/** The pools of a data source: the master's and those of the replication slaves. */
+function poolsOf(dataSource: DataSource): PgPool[] {
+  if (dataSource.options.type !== 'postgres') {
+    throw refused(dataSource, `has type "${dataSource.options.type}"`, 'Row-level security needs a data source of type "postgres".');
+  }
+  if (!dataSource.isInitialized) {
+    throw refused(dataSource, 'is not initialised', 'Call dataSource.initialize() first.');
+  }
+  const { master, slaves } = dataSource.driver as unknown as { master: PgPool; slaves: PgPool[] };
+  return [master, ...slaves];
+}
+
+function refused({ name }: DataSource, cause: string, hint: string): RlsConfigurationError {
+  return new RlsConfigurationError(`Data source "${name ?? 'default'}" ${cause}.`, hint);
+}

@@ -1,0 +1,70 @@
+import type { DataSource } from 'typeorm';
+import type { TenantContextState } from '../context/tenant-context.js';
+import { tenantTablesOf } from '../entities/tenant-tables.js';
+import { NoTenantContextError, RlsConfigurationError } from '../errors.js';
+import { checkSettingName, DEFAULT_ADMIN_ROLE, DEFAULT_TENANT_SETTING, quoteIdentifier } from '../policies/index.js';
+import { Fronts } from './front.js';
+import type { IsolationOptions } from './isolation.options.js';
+import { TableGuard } from './table-guard.js';
+
+const isolations = new WeakMap<DataSource, Isolation>();
+
+/** How one data source is isolated: its options, checked once, and what follows from them. */
+export class Isolation {
+  readonly fronts: Fronts;
+  readonly autoScope: boolean;
+  private readonly throwOnMissingTenant: boolean;
+
+  private constructor(
+    readonly options: IsolationOptions,
+    private readonly guard: TableGuard,
+  ) {
+    const { tenantIdType, tenantSetting = DEFAULT_TENANT_SETTING, adminRole = DEFAULT_ADMIN_ROLE } = options;
+    checkSettingName(tenantSetting);
+    quoteIdentifier(adminRole);
+    this.fronts = new Fronts({ tenantIdType, tenantSetting, adminRole });
+    this.autoScope = options.autoScope ?? true;
+    this.throwOnMissingTenant = (options.onMissingTenant ?? 'throw') === 'throw';
+  }
+
+  /** @throws RlsConfigurationError if the entities were declared for another type or setting than the options say. */
+  static async of(dataSource: DataSource, options: IsolationOptions): Promise<Isolation> {
+    const tables = tenantTablesOf(dataSource);
+    const { tenantIdType, tenantSetting = DEFAULT_TENANT_SETTING } = options;
+    for (const table of tables) {
+      if (table.tenantIdType === tenantIdType && table.tenantSetting === tenantSetting) continue;
+      throw new RlsConfigurationError(
+        `Table "${table.table}" has tenants of type ${table.tenantIdType} in the setting ${table.tenantSetting}, the options say ${tenantIdType} in ${tenantSetting}.`,
+        'Give @TenantColumn() and the module the same type and the same tenantSetting.',
+      );
+    }
+    const isolation = new Isolation(options, await TableGuard.of(tables.map(({ table }) => table)));
+    isolations.set(dataSource, isolation);
+    return isolation;
+  }
+
+  /** The isolation of a data source, if it is isolated. */
+  static get(dataSource: DataSource): Isolation | undefined {
+    return isolations.get(dataSource);
+  }
+
+  /**
+   * Refuses what must not reach PostgreSQL, before any I/O.
+   *
+   * @throws InvalidTenantIdError if the context's tenant id is not of the data source's type.
+   * @throws NoTenantContextError for nobody, if the statement names a tenant-scoped table (or has no text to read).
+   */
+  assertAllowed(state: TenantContextState, text: string | undefined): void {
+    if (state.kind !== 'nobody') {
+      this.fronts.of(state, false);
+      return;
+    }
+    if (!this.throwOnMissingTenant) return;
+    const table = text === undefined ? 'of unknown name' : this.guard.namedTable(text);
+    if (table === undefined) return;
+    throw new NoTenantContextError(
+      `A statement on tenant-scoped table "${table}" has no tenant context.`,
+      "Run it inside tenantContext(tenantId, fn) or a request whose tenant was resolved; for all tenants, adminContext(reason, fn). With onMissingTenant: 'empty' it would see no rows.",
+    );
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The parts of node-postgres that carrying stands on. They are not in its type declarations; each of them is used by
+ * node-postgres' own companions (pg-cursor, pg-query-stream, pg-copy-streams) and has kept its shape through version 8.
+ */
+
+/** Anything `client.query()` accepts as a statement of its own: Query, Cursor, QueryStream, CopyStreamQuery. */
+export interface Submittable {
+  submit(connection: PgConnection): Error | null | undefined | void;
+  text?: unknown;
+  callback?: unknown;
+}
+
+/** The protocol writer of a client. */
+export interface PgConnection {
+  stream: {
+    writable: boolean;
+    write(bytes: Uint8Array): boolean;
+    cork(): void;
+    uncork(): void;
+    listenerCount(event: string): number;
+  };
+  parsedStatements: Record<string, string>;
+  submittedNamedStatements?: Record<string, string>;
+  parse: (...args: unknown[]) => void;
+  bind: (...args: unknown[]) => void;
+  query: (text: string) => void;
+  prependListener(event: 'readyForQuery', listener: (message: { status: TransactionStatus }) => void): unknown;
+}
+
+/** ReadyForQuery's status: idle, in a transaction, in an aborted transaction. */
+export type TransactionStatus = 'I' | 'T' | 'E';
+
+export interface PgServerError extends Error {
+  code?: string;
+  position?: string;
+}
+
+/** `pg.Query`: one statement, from the text to the result. */
+export interface PgQuery extends Submittable {
+  text: string;
+  name: string | undefined;
+  callback: ((error: Error | null, result?: unknown) => void) | undefined;
+  query_timeout?: number;
+  requiresPreparation(): boolean;
+  prepare(connection: PgConnection): void;
+  submit(connection: PgConnection): Error | null;
+  handleRowDescription(message: unknown): void;
+  handleDataRow(message: unknown): void;
+  handleCommandComplete(message: unknown, connection: PgConnection): void;
+  handleError(error: PgServerError, connection: PgConnection): void;
+}
+
+export type PgQueryClass = new (config: unknown, values?: unknown, callback?: unknown) => PgQuery;
+
+export interface PgClient {
+  connection: PgConnection;
+  pipeline?: boolean;
+  /** Since pg 8.21; before, the status is read off ReadyForQuery. */
+  getTransactionStatus?(): TransactionStatus | null;
+  query(config: unknown, values?: unknown, callback?: unknown): unknown;
+  constructor: { Query?: PgQueryClass };
+}
+
+export type PoolConnectCallback = (error: Error | undefined, client: PgClient | undefined, release: unknown) => void;
+
+export interface PgPool {
+  Client?: { Query?: PgQueryClass };
+  connect(): Promise<PgClient>;
+  connect(callback: PoolConnectCallback): void;
+}

@@ -1,0 +1,18 @@
+import { quoteLiteral } from './identifiers.js';
+
+/**
+ * The query that puts the tenant into the running transaction. `set_config(…, true)` is `SET LOCAL` as a query: it
+ * takes a parameter, and the value is gone when the transaction ends.
+ *
+ * @param valueSql a parameter or a quoted literal; the empty string means nobody.
+ * @param roleToo carry the role back to the login's own as well (`'none'`).
+ */
+export function carryTenantSql(tenantSetting: string, valueSql: string, roleToo: boolean): string {
+  const role = roleToo ? `set_config('role', 'none', true), ` : '';
+  return `SELECT ${role}set_config(${quoteLiteral(tenantSetting)}, ${valueSql}, true)`;
+}
+
+/** The query that makes the running transaction the admin's: no tenant, and the admin role (`SET LOCAL ROLE`). */
+export function carryAdminSql(tenantSetting: string, adminRole: string, valueSql: string): string {
+  return `SELECT set_config(${quoteLiteral(tenantSetting)}, ${valueSql}, true), set_config('role', ${quoteLiteral(adminRole)}, true)`;
+}

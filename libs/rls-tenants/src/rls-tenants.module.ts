@@ -1,0 +1,100 @@
+import {
+  Inject,
+  Logger,
+  Module,
+  type DynamicModule,
+  type FactoryProvider,
+  type ModuleMetadata,
+  type Provider,
+} from '@nestjs/common';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import { getDataSourceToken } from '@nestjs/typeorm';
+import type { DataSource } from 'typeorm';
+import { formatFindings, verifyIsolation } from './audit/index.js';
+import { isolateDataSource } from './connection/index.js';
+import { assertResolverIsAuthorized, RLS_TENANTS_OPTIONS, TenantContext, TenantContextInterceptor } from './context/index.js';
+import { RlsConfigurationError } from './errors.js';
+import type { RlsTenantsOptions } from './rls-tenants.options.js';
+
+/** The isolated data sources; whoever waits for it knows that they are isolated and verified. */
+const ISOLATED_DATA_SOURCES = Symbol('nestjs-rls-tenants: isolated data sources');
+
+/** Options of `RlsTenantsModule.forRootAsync()`. */
+export interface RlsTenantsAsyncOptions extends Pick<ModuleMetadata, 'imports'>, Pick<FactoryProvider, 'inject'> {
+  useFactory: (...dependencies: never[]) => RlsTenantsOptions | Promise<RlsTenantsOptions>;
+  /** Names of the TypeORM data sources to isolate; not part of the factory's answer. Default `['default']`. */
+  dataSources?: string[];
+}
+
+/**
+ * Isolates the application's data sources by tenant, verifies that isolation on the live database before the
+ * application starts, and gives every handler its tenant context.
+ *
+ * @throws RlsConfigurationError at start if isolation cannot be promised; the message says what to run.
+ */
+@Module({})
+export class RlsTenantsModule {
+  constructor(@Inject(ISOLATED_DATA_SOURCES) _isolated: DataSource[]) {}
+
+  /** Options that are known when the module is declared. */
+  static forRoot(options: RlsTenantsOptions): DynamicModule {
+    assertResolverIsAuthorized(options);
+    return this.define({ provide: RLS_TENANTS_OPTIONS, useValue: options }, options.dataSources);
+  }
+
+  /** Options that come from other providers, for example a configuration service. */
+  static forRootAsync({ imports = [], inject = [], useFactory, dataSources }: RlsTenantsAsyncOptions): DynamicModule {
+    const options: Provider = {
+      provide: RLS_TENANTS_OPTIONS,
+      inject,
+      useFactory: async (...dependencies: never[]) => {
+        const answer = await useFactory(...dependencies);
+        assertResolverIsAuthorized(answer);
+        return answer;
+      },
+    };
+    return { ...this.define(options, dataSources), imports };
+  }
+
+  private static define(options: Provider, dataSources = ['default']): DynamicModule {
+    return {
+      module: RlsTenantsModule,
+      global: true,
+      providers: [
+        options,
+        TenantContext,
+        { provide: APP_INTERCEPTOR, useClass: TenantContextInterceptor },
+        {
+          provide: ISOLATED_DATA_SOURCES,
+          inject: [RLS_TENANTS_OPTIONS, ...dataSources.map((name) => getDataSourceToken(name))],
+          useFactory: isolateAndVerify,
+        },
+      ],
+      exports: [TenantContext, RLS_TENANTS_OPTIONS],
+    };
+  }
+}
+
+async function isolateAndVerify(options: RlsTenantsOptions, ...dataSources: DataSource[]): Promise<DataSource[]> {
+  for (const dataSource of dataSources) {
+    await verify(dataSource, options);
+    await isolateDataSource(dataSource, options);
+  }
+  return dataSources;
+}
+
+async function verify(dataSource: DataSource, options: RlsTenantsOptions): Promise<void> {
+  const { verifyOnBoot = 'error' } = options;
+  if (verifyOnBoot === 'off') return;
+  const findings = await verifyIsolation(dataSource, options);
+  if (findings.length === 0) return;
+  const text = formatFindings(findings);
+  if (verifyOnBoot === 'warn') {
+    new Logger(RlsTenantsModule.name).warn(text);
+    return;
+  }
+  throw new RlsConfigurationError(
+    `Data source "${dataSource.name ?? 'default'}" does not isolate its tenants:\n${text}`,
+    'Fix each finding as it says; `rls-tenants check-rls` lists them again.',
+  );
+}
