@@ -9,13 +9,34 @@ export const DEFAULT_ADMIN_ROLE = 'rls_admin';
 
 /** Quotes one identifier. @throws RlsConfigurationError if PostgreSQL could not hold it as it stands. */
 export function quoteIdentifier(name: string): string {
-  if (typeof name !== 'string' || name === '' || name.includes('\0') || Buffer.byteLength(name) > MAX_IDENTIFIER_BYTES) {
+  if (
+    typeof name !== 'string' ||
+    name === '' ||
+    name.includes('\0') ||
+    Buffer.byteLength(name) > MAX_IDENTIFIER_BYTES
+  ) {
     throw new RlsConfigurationError(
       `Invalid PostgreSQL identifier ${JSON.stringify(name)}.`,
       `An identifier has 1 to ${MAX_IDENTIFIER_BYTES} bytes and no NUL.`,
     );
   }
   return `"${name.replaceAll('"', '""')}"`;
+}
+
+/**
+ * Quotes the name of a role. PostgreSQL takes `"public"`, quotes or not, for PUBLIC, so that an admin role of that name
+ * would open its policy to everybody.
+ *
+ * @throws RlsConfigurationError if no role can have the name.
+ */
+export function quoteRole(name: string): string {
+  if (name === 'public' || name === 'none') {
+    throw new RlsConfigurationError(
+      `Invalid role name ${JSON.stringify(name)}.`,
+      'PostgreSQL reserves `public` and `none`: name a role that `CREATE ROLE` made.',
+    );
+  }
+  return quoteIdentifier(name);
 }
 
 /** A table's name, with its schema unless the search path finds it. */
@@ -28,7 +49,10 @@ export interface TableName {
 export function parseTableName(path: string): TableName {
   const parts = path.split('.');
   if (parts.length > 2 || parts.includes('')) {
-    throw new RlsConfigurationError(`Invalid table name ${JSON.stringify(path)}.`, 'Write `table` or `schema.table`.');
+    throw new RlsConfigurationError(
+      `Invalid table name ${JSON.stringify(path)}.`,
+      'Write `table` or `schema.table`.',
+    );
   }
   return parts.length === 2 ? { schema: parts[0]!, name: parts[1]! } : { name: parts[0]! };
 }
@@ -41,7 +65,8 @@ export function quoteTable(path: string): string {
 
 /** Quotes a text literal, whatever `standard_conforming_strings` is. */
 export function quoteLiteral(text: string): string {
-  if (text.includes('\0')) throw new RlsConfigurationError('A text literal holds a NUL.', 'PostgreSQL text has no NUL.');
+  if (text.includes('\0'))
+    throw new RlsConfigurationError('A text literal holds a NUL.', 'PostgreSQL text has no NUL.');
   const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
   return text.includes('\\') ? ` E${quoted}` : quoted;
 }
@@ -52,7 +77,12 @@ const CUSTOM_SETTING = /^[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+$/
 
 /** Returns `name` if PostgreSQL takes it as a custom setting. @throws RlsConfigurationError otherwise. */
 export function checkSettingName(name: string): string {
-  if (typeof name === 'string' && CUSTOM_SETTING.test(name) && Buffer.byteLength(name) <= MAX_IDENTIFIER_BYTES) return name;
+  if (
+    typeof name === 'string' &&
+    CUSTOM_SETTING.test(name) &&
+    Buffer.byteLength(name) <= MAX_IDENTIFIER_BYTES
+  )
+    return name;
   throw new RlsConfigurationError(
     `Invalid tenant setting ${JSON.stringify(name)}.`,
     `A custom setting has a prefix, a dot and a name, for example '${DEFAULT_TENANT_SETTING}'.`,
@@ -65,5 +95,8 @@ export function objectName(stem: string, suffix: string): string {
   if (Buffer.byteLength(name) <= MAX_IDENTIFIER_BYTES) return name;
   const hash = createHash('sha256').update(stem).digest('hex').slice(0, 8);
   const room = MAX_IDENTIFIER_BYTES - suffix.length - hash.length - 2;
-  return `${Buffer.from(stem).subarray(0, room).toString('utf8').replace(/\uFFFD+$/, '')}_${hash}_${suffix}`;
+  return `${Buffer.from(stem)
+    .subarray(0, room)
+    .toString('utf8')
+    .replace(/\uFFFD+$/, '')}_${hash}_${suffix}`;
 }

@@ -21,7 +21,11 @@ export function tenantPredicateSql(tenantColumn: string, currentTenant: string):
   return `${quoteIdentifier(tenantColumn)} = (SELECT ${currentTenant})`;
 }
 
-function checkTenantIdType(tenantIdType: TenantIdType): TenantIdType {
+/** Returns the type if it is one. @throws RlsConfigurationError otherwise. */
+export function checkTenantIdType(tenantIdType: TenantIdType): TenantIdType {
   if (TENANT_ID_TYPES.includes(tenantIdType)) return tenantIdType;
-  throw new RlsConfigurationError(`Unknown tenantIdType ${JSON.stringify(tenantIdType)}.`, `It is one of ${TENANT_ID_TYPES.join(', ')}.`);
+  throw new RlsConfigurationError(
+    `Unknown tenantIdType ${JSON.stringify(tenantIdType)}.`,
+    `It is one of ${TENANT_ID_TYPES.join(', ')}.`,
+  );
 }

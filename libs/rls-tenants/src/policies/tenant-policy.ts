@@ -1,5 +1,12 @@
 import type { TenantIdType } from '../context/tenant-id.js';
-import { DEFAULT_ADMIN_ROLE, objectName, parseTableName, quoteIdentifier, quoteTable } from './identifiers.js';
+import {
+  DEFAULT_ADMIN_ROLE,
+  objectName,
+  parseTableName,
+  quoteIdentifier,
+  quoteRole,
+  quoteTable,
+} from './identifiers.js';
 import { currentTenantSql, tenantPredicateSql } from './tenant-expression.js';
 
 export const DEFAULT_TENANT_COLUMN = 'tenant_id';
@@ -43,20 +50,27 @@ export function tenantTablePredicate(table: TenantTable): string {
 
 /** ENABLE and FORCE: without FORCE the table's owner sees every row. */
 export function enableRlsSql(table: string): string[] {
-  return [`ALTER TABLE ${quoteTable(table)} ENABLE ROW LEVEL SECURITY`, `ALTER TABLE ${quoteTable(table)} FORCE ROW LEVEL SECURITY`];
+  return [
+    `ALTER TABLE ${quoteTable(table)} ENABLE ROW LEVEL SECURITY`,
+    `ALTER TABLE ${quoteTable(table)} FORCE ROW LEVEL SECURITY`,
+  ];
 }
 
 /** The inverse of {@link enableRlsSql}. */
 export function disableRlsSql(table: string): string[] {
-  return [`ALTER TABLE ${quoteTable(table)} NO FORCE ROW LEVEL SECURITY`, `ALTER TABLE ${quoteTable(table)} DISABLE ROW LEVEL SECURITY`];
+  return [
+    `ALTER TABLE ${quoteTable(table)} NO FORCE ROW LEVEL SECURITY`,
+    `ALTER TABLE ${quoteTable(table)} DISABLE ROW LEVEL SECURITY`,
+  ];
 }
 
 /** A policy for every command, with one predicate for the rows seen and the rows written. */
 export function createPolicySql(table: string, policyName: string, predicate: string, role?: string): string {
-  const to = role === undefined ? '' : ` TO ${quoteIdentifier(role)}`;
+  const to = role === undefined ? '' : ` TO ${quoteRole(role)}`;
   return `CREATE POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}${to} USING (${predicate}) WITH CHECK (${predicate})`;
 }
 
+/** Drops one policy of a table. */
 export function dropPolicySql(table: string, policyName: string): string {
   return `DROP POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}`;
 }
@@ -66,16 +80,40 @@ export function createAdminPolicySql(table: string, adminRole = DEFAULT_ADMIN_RO
   return createPolicySql(table, adminPolicyName(table), 'true', adminRole);
 }
 
+/** Gives a policy another predicate in one statement, so that the table is never without its policy. */
+export function alterPolicySql(table: string, policyName: string, predicate: string): string {
+  return `ALTER POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)} USING (${predicate}) WITH CHECK (${predicate})`;
+}
+
+/** ENABLE, FORCE, the policy that admits tenants by `predicate`, and the admin policy. */
+export function protectSql(
+  table: string,
+  policyName: string,
+  predicate: string,
+  adminRole?: string,
+): string[] {
+  return [
+    ...enableRlsSql(table),
+    createPolicySql(table, policyName, predicate),
+    createAdminPolicySql(table, adminRole),
+  ];
+}
+
+/** The inverse of {@link protectSql}. */
+export function unprotectSql(table: string, policyName: string): string[] {
+  return [
+    dropPolicySql(table, adminPolicyName(table)),
+    dropPolicySql(table, policyName),
+    ...disableRlsSql(table),
+  ];
+}
+
 /** Everything that protects a table whose tenant column exists. */
 export function protectTableSql(table: TenantTable): string[] {
-  return [
-    ...enableRlsSql(table.table),
-    createPolicySql(table.table, tenantPolicyName(table.table), tenantTablePredicate(table)),
-    createAdminPolicySql(table.table, table.adminRole),
-  ];
+  return protectSql(table.table, tenantPolicyName(table.table), tenantTablePredicate(table), table.adminRole);
 }
 
 /** The inverse of {@link protectTableSql}. */
 export function unprotectTableSql({ table }: Pick<TenantTable, 'table'>): string[] {
-  return [dropPolicySql(table, adminPolicyName(table)), dropPolicySql(table, tenantPolicyName(table)), ...disableRlsSql(table)];
+  return unprotectSql(table, tenantPolicyName(table));
 }
