@@ -15,9 +15,16 @@ export interface TestDatabase {
   /** Connection string for `role` (`'superuser'` by default). */
   url(role?: keyof TestRoles | 'superuser'): string;
   /** Runs SQL as superuser: for set-up and for controls that prove hidden rows exist. */
-  asSuperuser<Row extends pg.QueryResultRow = pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
+  asSuperuser<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+    sql: string,
+    values?: unknown[],
+  ): Promise<Row[]>;
   /** Runs several statements as one role in one simple query. */
-  as<Row extends pg.QueryResultRow = pg.QueryResultRow>(role: keyof TestRoles, sql: string, values?: unknown[]): Promise<Row[]>;
+  as<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+    role: keyof TestRoles,
+    sql: string,
+    values?: unknown[],
+  ): Promise<Row[]>;
   drop(): Promise<void>;
 }
 
@@ -44,7 +51,10 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     }
     return target.toString();
   };
-  const [server] = await query<{ version: number }>(url(), "SELECT current_setting('server_version_num')::int AS version");
+  const [server] = await query<{ version: number }>(
+    url(),
+    "SELECT current_setting('server_version_num')::int AS version",
+  );
   const member = server!.version >= 160000 ? 'WITH INHERIT FALSE, SET TRUE' : '';
   await query(
     url(),
@@ -74,7 +84,11 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
 }
 
-async function query<Row extends pg.QueryResultRow>(connectionString: string, sql: string, values?: unknown[]): Promise<Row[]> {
+async function query<Row extends pg.QueryResultRow>(
+  connectionString: string,
+  sql: string,
+  values?: unknown[],
+): Promise<Row[]> {
   const client = new pg.Client({ connectionString });
   await client.connect();
   try {

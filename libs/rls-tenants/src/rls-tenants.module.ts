@@ -12,7 +12,12 @@ import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
 import { formatFindings, verifyIsolation } from './audit/index.js';
 import { isolateDataSource } from './connection/index.js';
-import { assertResolverIsAuthorized, RLS_TENANTS_OPTIONS, TenantContext, TenantContextInterceptor } from './context/index.js';
+import {
+  assertResolverIsAuthorized,
+  RLS_TENANTS_OPTIONS,
+  TenantContext,
+  TenantContextInterceptor,
+} from './context/index.js';
 import { RlsConfigurationError } from './errors.js';
 import type { RlsTenantsOptions } from './rls-tenants.options.js';
 
@@ -20,9 +25,12 @@ import type { RlsTenantsOptions } from './rls-tenants.options.js';
 const ISOLATED_DATA_SOURCES = Symbol('nestjs-rls-tenants: isolated data sources');
 
 /** Options of `RlsTenantsModule.forRootAsync()`. */
-export interface RlsTenantsAsyncOptions extends Pick<ModuleMetadata, 'imports'>, Pick<FactoryProvider, 'inject'> {
-  useFactory: (...dependencies: never[]) => RlsTenantsOptions | Promise<RlsTenantsOptions>;
-  /** Names of the TypeORM data sources to isolate; not part of the factory's answer. Default `['default']`. */
+export interface RlsTenantsAsyncOptions
+  extends Pick<ModuleMetadata, 'imports'>, Pick<FactoryProvider, 'inject'> {
+  useFactory: (
+    ...dependencies: never[]
+  ) => Omit<RlsTenantsOptions, 'dataSources'> | Promise<Omit<RlsTenantsOptions, 'dataSources'>>;
+  /** Names of the TypeORM data sources to isolate, which must be known before the factory runs. Default `['default']`. */
   dataSources?: string[];
 }
 
@@ -43,7 +51,12 @@ export class RlsTenantsModule {
   }
 
   /** Options that come from other providers, for example a configuration service. */
-  static forRootAsync({ imports = [], inject = [], useFactory, dataSources }: RlsTenantsAsyncOptions): DynamicModule {
+  static forRootAsync({
+    imports = [],
+    inject = [],
+    useFactory,
+    dataSources,
+  }: RlsTenantsAsyncOptions): DynamicModule {
     const options: Provider = {
       provide: RLS_TENANTS_OPTIONS,
       inject,
@@ -75,7 +88,10 @@ export class RlsTenantsModule {
   }
 }
 
-async function isolateAndVerify(options: RlsTenantsOptions, ...dataSources: DataSource[]): Promise<DataSource[]> {
+async function isolateAndVerify(
+  options: RlsTenantsOptions,
+  ...dataSources: DataSource[]
+): Promise<DataSource[]> {
   for (const dataSource of dataSources) {
     await verify(dataSource, options);
     await isolateDataSource(dataSource, options);
@@ -94,7 +110,7 @@ async function verify(dataSource: DataSource, options: RlsTenantsOptions): Promi
     return;
   }
   throw new RlsConfigurationError(
-    `Data source "${dataSource.name ?? 'default'}" does not isolate its tenants:\n${text}`,
+    `The data source of database "${dataSource.driver.database}" does not isolate its tenants:\n${text}`,
     'Fix each finding as it says; `rls-tenants check-rls` lists them again.',
   );
 }

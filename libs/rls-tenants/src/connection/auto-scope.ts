@@ -85,13 +85,17 @@ function mainCondition(builder: Builder): string | undefined {
   const literal = column && tenantLiteral(builder);
   if (literal === undefined) return undefined;
   const name = builder.escape(column!.databaseName);
-  return aliasNamePrefixingEnabled ? `${builder.escape(mainAlias!.name)}.${name} = ${literal}` : `${name} = ${literal}`;
+  return aliasNamePrefixingEnabled
+    ? `${builder.escape(mainAlias!.name)}.${name} = ${literal}`
+    : `${name} = ${literal}`;
 }
 
 function joinCondition(builder: Builder, join: JoinAttribute, literal: string): string | undefined {
   const scope = (alias: string | undefined, metadata: EntityMetadata | undefined) => {
     const column = alias !== undefined && metadata && tenantColumnOf(metadata);
-    return column ? `${builder.escape(alias)}.${builder.escape(column.databaseName)} = ${literal}` : undefined;
+    return column
+      ? `${builder.escape(alias)}.${builder.escape(column.databaseName)} = ${literal}`
+      : undefined;
   };
   const conditions = [join.condition && `(${join.condition})`, scope(join.alias.name, join.metadata)];
   return conditions.filter(Boolean).join(' AND ') || undefined;

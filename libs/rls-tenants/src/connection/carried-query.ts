@@ -10,7 +10,10 @@ export interface CarriedQuery extends PgQuery {
   state: TenantContextState;
 }
 
-const carriedQueryClasses = new WeakMap<PgQueryClass, new (...args: ConstructorParameters<PgQueryClass>) => CarriedQuery>();
+const carriedQueryClasses = new WeakMap<
+  PgQueryClass,
+  new (...args: ConstructorParameters<PgQueryClass>) => CarriedQuery
+>();
 
 /** The carried twin of the Query class that a client uses (an application may hold more than one copy of pg). */
 export function carriedQueryClass(Query: PgQueryClass) {

@@ -13,7 +13,11 @@ type Handlers = Record<string, Handler | undefined>;
  * Makes a statement of another package (pg-cursor, pg-query-stream, pg-copy-streams) send the tenant in front of
  * itself. The statement's own first write is what sends it, so a statement refused before that leaves nothing half-sent.
  */
-export function carrySubmittable<T extends Submittable>(statement: T, state: TenantContextState, carrying: Carrying): T {
+export function carrySubmittable<T extends Submittable>(
+  statement: T,
+  state: TenantContextState,
+  carrying: Carrying,
+): T {
   const submit = statement.submit;
   statement.submit = function (connection) {
     const front = carrying.frontOf(state);
@@ -35,12 +39,14 @@ export function carrySubmittable<T extends Submittable>(statement: T, state: Ten
 function sendInFront(statement: Submittable, connection: PgConnection, front: Front): () => void {
   const { parse, bind, query } = connection;
   const restore = () => Object.assign(connection, { parse, bind, query });
-  const extended = (write: Handler) => (...args: unknown[]) => {
-    restore();
-    swallowFront(statement, front, false);
-    connection.stream.write(front.messages);
-    write.apply(connection, args);
-  };
+  const extended =
+    (write: Handler) =>
+    (...args: unknown[]) => {
+      restore();
+      swallowFront(statement, front, false);
+      connection.stream.write(front.messages);
+      write.apply(connection, args);
+    };
   connection.parse = extended(parse);
   connection.bind = extended(bind);
   connection.query = (text) => {

@@ -15,7 +15,8 @@ type CarryingClient = PgClient & { [CARRYING]?: Isolation };
 export function carryOn(client: CarryingClient, isolation: Isolation): void {
   if (client[CARRYING] === isolation) return;
   const Query = queryClassOf(client.constructor);
-  if (client[CARRYING] !== undefined || Query === undefined || client.connection === undefined) throw cannotCarry();
+  if (client[CARRYING] !== undefined || Query === undefined || client.connection === undefined)
+    throw cannotCarry();
   client[CARRYING] = isolation;
 
   const carrying = new Carrying(client, isolation.fronts);
@@ -53,7 +54,12 @@ export function queryClassOf(Client: { Query?: PgQueryClass } | undefined): PgQu
   return typeof Query?.prototype.requiresPreparation === 'function' ? Query : undefined;
 }
 
-function send(client: PgClient, query: PgClient['query'], statement: CarriedQuery, refused: Error | undefined): Promise<unknown> {
+function send(
+  client: PgClient,
+  query: PgClient['query'],
+  statement: CarriedQuery,
+  refused: Error | undefined,
+): Promise<unknown> {
   if (refused) return Promise.reject(refused);
   return new Promise((resolve, reject) => {
     statement.callback = (error, result) => {
@@ -66,7 +72,11 @@ function send(client: PgClient, query: PgClient['query'], statement: CarriedQuer
   });
 }
 
-function refusal(isolation: Isolation, state: TenantContextState, text: string | undefined): Error | undefined {
+function refusal(
+  isolation: Isolation,
+  state: TenantContextState,
+  text: string | undefined,
+): Error | undefined {
   try {
     isolation.assertAllowed(state, text);
     return undefined;
@@ -81,7 +91,9 @@ function isSubmittable(config: unknown): config is Submittable {
 
 function textOf(config: unknown): string | undefined {
   if (typeof config === 'string') return config;
-  const text = (config as { text?: unknown; cursor?: { text?: unknown } } | null | undefined)?.text ?? (config as { cursor?: { text?: unknown } } | null | undefined)?.cursor?.text;
+  const text =
+    (config as { text?: unknown; cursor?: { text?: unknown } } | null | undefined)?.text ??
+    (config as { cursor?: { text?: unknown } } | null | undefined)?.cursor?.text;
   return typeof text === 'string' ? text : undefined;
 }
 

@@ -14,7 +14,9 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
 
   pool.connect = ((callback?: PoolConnectCallback) => {
     if (callback === undefined) {
-      return (connect.call(pool) as ReturnType<PgPool['connect']> & Promise<Parameters<typeof carryOn>[0]>).then((client) => {
+      return (
+        connect.call(pool) as ReturnType<PgPool['connect']> & Promise<Parameters<typeof carryOn>[0]>
+      ).then((client) => {
         carryOn(client, isolation);
         return client;
       });

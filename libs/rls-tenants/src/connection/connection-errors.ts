@@ -29,5 +29,7 @@ export function violationError(error: unknown): unknown {
 }
 
 function sqlState(error: Error): unknown {
-  return (error as { code?: unknown }).code ?? (error as { driverError?: { code?: unknown } }).driverError?.code;
+  return (
+    (error as { code?: unknown }).code ?? (error as { driverError?: { code?: unknown } }).driverError?.code
+  );
 }

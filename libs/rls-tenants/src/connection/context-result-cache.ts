@@ -22,12 +22,16 @@ export function keyResultCacheByContext(dataSource: DataSource, isolation: Isola
     ...(options.query !== undefined && { query: key(options.query) }),
   });
 
-  cache.getFromCache = (options: CacheOptions, queryRunner?: QueryRunner) => getFromCache.call(cache, keyed(options), queryRunner);
+  cache.getFromCache = (options: CacheOptions, queryRunner?: QueryRunner) =>
+    getFromCache.call(cache, keyed(options), queryRunner);
   cache.storeInCache = (options: CacheOptions, saved: CacheOptions | undefined, queryRunner?: QueryRunner) =>
     storeInCache.call(cache, keyed(options), saved, queryRunner);
-  cache.remove = (identifiers: string[], queryRunner?: QueryRunner) => remove.call(cache, identifiers.map(key), queryRunner);
+  cache.remove = (identifiers: string[], queryRunner?: QueryRunner) =>
+    remove.call(cache, identifiers.map(key), queryRunner);
 }
 
 function contextKey(state: TenantContextState, isolation: Isolation): string {
-  return state.kind === 'tenant' ? `tenant ${JSON.stringify(isolation.fronts.tenantIdOf(state))}:` : `${state.kind}:`;
+  return state.kind === 'tenant'
+    ? `tenant ${JSON.stringify(isolation.fronts.tenantIdOf(state))}:`
+    : `${state.kind}:`;
 }

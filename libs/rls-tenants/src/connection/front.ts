@@ -21,7 +21,11 @@ export class Fronts {
   private readonly plain = new WeakMap<TenantContextState, Front>();
   private readonly afterAdmin = new WeakMap<TenantContextState, Front>();
 
-  constructor(private readonly options: Required<Pick<IsolationOptions, 'tenantIdType' | 'tenantSetting' | 'adminRole'>>) {}
+  constructor(
+    private readonly options: Required<
+      Pick<IsolationOptions, 'tenantIdType' | 'tenantSetting' | 'adminRole'>
+    >,
+  ) {}
 
   /**
    * The front of a statement in this state.
@@ -45,7 +49,9 @@ export class Fronts {
     const { tenantSetting, adminRole } = this.options;
     const value = this.tenantIdOf(state) ?? '';
     const sql = (valueSql: string) =>
-      state.kind === 'admin' ? carryAdminSql(tenantSetting, adminRole, valueSql) : carryTenantSql(tenantSetting, valueSql, roleMayBeAdmin);
+      state.kind === 'admin'
+        ? carryAdminSql(tenantSetting, adminRole, valueSql)
+        : carryTenantSql(tenantSetting, valueSql, roleMayBeAdmin);
     const text = `${sql(quoteLiteral(value))};`;
     return { messages: extendedQuery(sql('$1'), value), text, length: [...text].length };
   }

@@ -19,10 +19,17 @@ import { TenantSubscriber } from './tenant.subscriber.js';
  * @throws RlsConfigurationError if it is no PostgreSQL data source, is not initialised, uses pg-native, is isolated
  * already, or declares its entities for another tenant type or setting.
  */
-export async function isolateDataSource(dataSource: DataSource, options: IsolationOptions): Promise<DataSource> {
+export async function isolateDataSource(
+  dataSource: DataSource,
+  options: IsolationOptions,
+): Promise<DataSource> {
   const pools = poolsOf(dataSource);
   if (Isolation.get(dataSource)) {
-    throw refused(dataSource, 'is isolated already', 'Isolate it once: by the module or by isolateDataSource().');
+    throw refused(
+      dataSource,
+      'is isolated already',
+      'Isolate it once: by the module or by isolateDataSource().',
+    );
   }
   const isolation = await Isolation.of(dataSource, options);
   for (const pool of pools) carryOnPool(pool, isolation);
@@ -36,7 +43,11 @@ export async function isolateDataSource(dataSource: DataSource, options: Isolati
 /** The pools of a data source: the master's and those of the replication slaves. */
 function poolsOf(dataSource: DataSource): PgPool[] {
   if (dataSource.options.type !== 'postgres') {
-    throw refused(dataSource, `has type "${dataSource.options.type}"`, 'Row-level security needs a data source of type "postgres".');
+    throw refused(
+      dataSource,
+      `has type "${dataSource.options.type}"`,
+      'Row-level security needs a data source of type "postgres".',
+    );
   }
   if (!dataSource.isInitialized) {
     throw refused(dataSource, 'is not initialised', 'Call dataSource.initialize() first.');
@@ -45,6 +56,6 @@ function poolsOf(dataSource: DataSource): PgPool[] {
   return [master, ...slaves];
 }
 
-function refused({ name }: DataSource, cause: string, hint: string): RlsConfigurationError {
-  return new RlsConfigurationError(`Data source "${name ?? 'default'}" ${cause}.`, hint);
+function refused({ driver }: DataSource, cause: string, hint: string): RlsConfigurationError {
+  return new RlsConfigurationError(`The data source of database "${driver.database}" ${cause}.`, hint);
 }

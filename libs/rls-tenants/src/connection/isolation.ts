@@ -2,7 +2,12 @@ import type { DataSource } from 'typeorm';
 import type { TenantContextState } from '../context/tenant-context.js';
 import { tenantTablesOf } from '../entities/tenant-tables.js';
 import { NoTenantContextError, RlsConfigurationError } from '../errors.js';
-import { checkSettingName, DEFAULT_ADMIN_ROLE, DEFAULT_TENANT_SETTING, quoteIdentifier } from '../policies/index.js';
+import {
+  checkSettingName,
+  DEFAULT_ADMIN_ROLE,
+  DEFAULT_TENANT_SETTING,
+  quoteIdentifier,
+} from '../policies/index.js';
 import { Fronts } from './front.js';
 import type { IsolationOptions } from './isolation.options.js';
 import { TableGuard } from './table-guard.js';

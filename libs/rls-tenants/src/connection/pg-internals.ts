@@ -24,7 +24,10 @@ export interface PgConnection {
   parse: (...args: unknown[]) => void;
   bind: (...args: unknown[]) => void;
   query: (text: string) => void;
-  prependListener(event: 'readyForQuery', listener: (message: { status: TransactionStatus }) => void): unknown;
+  prependListener(
+    event: 'readyForQuery',
+    listener: (message: { status: TransactionStatus }) => void,
+  ): unknown;
 }
 
 /** ReadyForQuery's status: idle, in a transaction, in an aborted transaction. */
@@ -61,7 +64,11 @@ export interface PgClient {
   constructor: { Query?: PgQueryClass };
 }
 
-export type PoolConnectCallback = (error: Error | undefined, client: PgClient | undefined, release: unknown) => void;
+export type PoolConnectCallback = (
+  error: Error | undefined,
+  client: PgClient | undefined,
+  release: unknown,
+) => void;
 
 export interface PgPool {
   Client?: { Query?: PgQueryClass };

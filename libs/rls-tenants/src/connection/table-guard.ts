@@ -10,7 +10,9 @@ export class TableGuard {
 
   private constructor(tables: readonly string[]) {
     this.tables = tables.map(parseTableName);
-    const names = this.tables.map(({ name }) => name.replaceAll('"', '""').replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+    const names = this.tables.map(({ name }) =>
+      name.replaceAll('"', '""').replace(/[.*+?^${}()|[\]\\]/g, '\\$&'),
+    );
     this.mention = tables.length === 0 ? /(?!)/ : new RegExp(`U&"|${names.join('|')}`, 'i');
   }
 
@@ -35,14 +37,19 @@ export class TableGuard {
   private find(node: unknown): string | undefined {
     if (typeof node !== 'object' || node === null) return undefined;
     for (const [key, value] of Object.entries(node)) {
-      const found = (key === 'RangeVar' || key === 'relation') && this.matches(value) ? (value as RangeVar).relname : this.find(value);
+      const found =
+        (key === 'RangeVar' || key === 'relation') && this.matches(value)
+          ? (value as RangeVar).relname
+          : this.find(value);
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
   private matches({ relname, schemaname }: RangeVar): boolean {
-    return this.tables.some(({ schema, name }) => name === relname && (!schema || !schemaname || schema === schemaname));
+    return this.tables.some(
+      ({ schema, name }) => name === relname && (!schema || !schemaname || schema === schemaname),
+    );
   }
 }
 
