@@ -40,7 +40,10 @@ export function tenantContext<T>(tenantId: TenantId, fn: () => T): T {
  */
 export function adminContext<T>(reason: string, fn: () => T): T {
   if (typeof reason !== 'string' || reason.trim() === '') {
-    throw new RlsTenantsError('An admin context needs a reason.', "Say why, for example adminContext('nightly invoice run', …).");
+    throw new RlsTenantsError(
+      'An admin context needs a reason.',
+      "Say why, for example adminContext('nightly invoice run', …).",
+    );
   }
   return runIn(Object.freeze({ kind: 'admin', reason }), fn);
 }

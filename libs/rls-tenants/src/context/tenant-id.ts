@@ -1,4 +1,4 @@
-import { InvalidTenantIdError } from '../errors.js';
+import { InvalidTenantIdError, RlsConfigurationError } from '../errors.js';
 
 /** The PostgreSQL type of tenant ids. One application has one. */
 export type TenantIdType = 'uuid' | 'integer' | 'bigint' | 'text';
@@ -20,8 +20,9 @@ const DECIMAL = /^(?:0|-?[1-9][0-9]{0,18})$/;
 const INTEGER_RANGE = { min: -(2n ** 31n), max: 2n ** 31n - 1n };
 const BIGINT_RANGE = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
 
-// Control characters (NUL among them) and the invisible formatting characters that make two ids look alike.
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+// Control characters (NUL among them), the invisible characters that make two ids look alike, and the replacement
+// character, which stands for bytes that somebody could not decode.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u{FFFD}]/u;
 
 /**
  * Returns `value` as text if it could be a tenant id of some type.
@@ -47,6 +48,7 @@ export function checkTenantId(value: unknown): string {
  * Returns `value` in the one text form that PostgreSQL gives a tenant id of this type (uuids in lower case).
  *
  * @throws InvalidTenantIdError if `value` is no tenant id of this type.
+ * @throws RlsConfigurationError if there is no such type.
  */
 export function parseTenantId(type: TenantIdType, value: unknown): string {
   const text = checkTenantId(value);
@@ -55,13 +57,19 @@ export function parseTenantId(type: TenantIdType, value: unknown): string {
       return text;
     case 'uuid': {
       const uuid = text.toLowerCase();
-      if (!UUID.test(uuid)) throw invalid(value, 'it must be a uuid such as 6f1c2d3e-0000-4000-8000-000000000001');
+      if (!UUID.test(uuid))
+        throw invalid(value, 'it must be a uuid such as 6f1c2d3e-0000-4000-8000-000000000001');
       return uuid;
     }
     case 'integer':
       return checkDecimal(value, text, INTEGER_RANGE);
     case 'bigint':
       return checkDecimal(value, text, BIGINT_RANGE);
+    default:
+      throw new RlsConfigurationError(
+        `\`tenantIdType\` is ${JSON.stringify(type)}.`,
+        `It must be one of ${TENANT_ID_TYPES.map((name) => `'${name}'`).join(', ')}.`,
+      );
   }
 }
 
@@ -70,7 +78,8 @@ function checkText(text: string): string {
   if (text.length > MAX_TEXT_TENANT_ID_LENGTH) {
     throw invalid(text, `it is longer than ${MAX_TEXT_TENANT_ID_LENGTH} characters`);
   }
-  if (STRINGIFIED_NOTHING.has(text) || text.startsWith('[object ')) throw invalid(text, 'it is a stringified non-value');
+  if (STRINGIFIED_NOTHING.has(text) || text.startsWith('[object '))
+    throw invalid(text, 'it is a stringified non-value');
   if (!text.isWellFormed()) throw invalid(text, 'it is not well-formed Unicode');
   if (UNPRINTABLE.test(text)) throw invalid(text, 'it has control or invisible characters');
   if (text.trim() !== text) throw invalid(text, 'it begins or ends with white space');
@@ -80,7 +89,8 @@ function checkText(text: string): string {
 function checkDecimal(value: unknown, text: string, range: { min: bigint; max: bigint }): string {
   if (!DECIMAL.test(text)) throw invalid(value, 'it must be a whole decimal number without leading zeros');
   const number = BigInt(text);
-  if (number < range.min || number > range.max) throw invalid(value, `it must be from ${range.min} to ${range.max}`);
+  if (number < range.min || number > range.max)
+    throw invalid(value, `it must be from ${range.min} to ${range.max}`);
   return text;
 }
 
@@ -94,6 +104,7 @@ function invalid(value: unknown, cause: string): InvalidTenantIdError {
 /** The value as an error message may show it: short, on one line, and never evaluated (no `toString` of its own). */
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (value === null || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  if (value === null || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean')
+    return String(value);
   return Array.isArray(value) ? 'of type array' : `of type ${typeof value}`;
 }

@@ -1,0 +1,31 @@
+import type { ExecutionContext } from '@nestjs/common';
+import type { Reflector } from '@nestjs/core';
+
+/** Metadata key of `@AdminScoped(reason)`; its value is the reason. */
+export const ADMIN_SCOPED = Symbol('nestjs-rls-tenants: @AdminScoped');
+
+/** Metadata key of `@TenantOptional()`. */
+export const TENANT_OPTIONAL = Symbol('nestjs-rls-tenants: @TenantOptional');
+
+/** What a handler declares about whom it acts for. */
+export type HandlerScope =
+  | { readonly kind: 'tenant' }
+  | { readonly kind: 'optional' }
+  | { readonly kind: 'admin'; readonly reason: string };
+
+/**
+ * Reads what the handler declares. The method's own decorator beats its class's, so that a class-wide
+ * `@AdminScoped` can be narrowed for one method; on the same target `@AdminScoped` beats `@TenantOptional`.
+ * A handler that declares nothing needs a tenant.
+ */
+export function handlerScope(
+  reflector: Reflector,
+  context: Pick<ExecutionContext, 'getHandler' | 'getClass'>,
+): HandlerScope {
+  for (const target of [context.getHandler(), context.getClass()]) {
+    const reason = reflector.get<string | undefined>(ADMIN_SCOPED, target);
+    if (reason !== undefined) return { kind: 'admin', reason };
+    if (reflector.get<boolean | undefined>(TENANT_OPTIONAL, target)) return { kind: 'optional' };
+  }
+  return { kind: 'tenant' };
+}

@@ -1,0 +1,147 @@
+import { AsyncResource } from 'node:async_hooks';
+import { StreamableFile } from '@nestjs/common';
+import { isObservable, map, Observable, Subscriber, type MonoTypeOperatorFunction } from 'rxjs';
+
+/** Runs a function in an asynchronous context that was captured earlier. */
+type Scope = <T>(fn: () => T) => T;
+
+// What a Node.js stream runs when it is read, written to or destroyed: that is, whenever its consumer likes.
+const STREAM_HOOKS = [
+  '_read',
+  '_write',
+  '_writev',
+  '_final',
+  '_transform',
+  '_flush',
+  '_destroy',
+  'emit',
+] as const;
+
+/**
+ * Makes a value that runs code later run it in the caller's context, whoever consumes it: the whole asynchronous
+ * context, so that the tenant and the user's own nestjs-cls values stay together. Covers Observables (each
+ * subscription, emission and teardown), generators, async iterables, Node.js streams, `StreamableFile`, web streams
+ * and `Response`s, and promises of all these. Anything else is returned as it is.
+ *
+ * The code of a generator, and the `read()` of a stream, run in the context of whoever asks for the next piece;
+ * for a response that is the HTTP server, or the request before it on the same connection. Objects are changed in
+ * place: Nest releases the very objects the handler returned.
+ *
+ * A hot Observable (a `Subject`, `fromEvent`) runs its operators in the context of whoever emits: put
+ * {@link keepTenantContext} behind it.
+ */
+export function keepContext<T>(value: T): T {
+  return isLazy(value) ? (bind(captureScope(), value) as T) : value;
+}
+
+/**
+ * An rxjs operator that hands on every value in the context of the subscriber instead of the emitter's. Needed
+ * behind a source that several requests share, before operators that query:
+ *
+ * ```ts
+ * @Sse() changes() {
+ *   return this.changes$.pipe(keepTenantContext(), switchMap(() => this.tasks.find()), …);
+ * }
+ * ```
+ *
+ * Without it `find()` would run for the tenant whose request called `changes$.next()`.
+ */
+export function keepTenantContext<T>(): MonoTypeOperatorFunction<T> {
+  return (source) => new Observable((subscriber) => subscribeIn(captureScope(), source, subscriber));
+}
+
+function captureScope(): Scope {
+  const resource = new AsyncResource('TenantContext');
+  return (fn) => resource.runInAsyncScope(fn);
+}
+
+function isLazy(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function bind(scope: Scope, value: unknown): unknown {
+  if (!isLazy(value)) return value;
+  if (value instanceof Promise) return value.then((settled) => bind(scope, settled));
+  if (isObservable(value)) return bindObservable(scope, value);
+  if (value instanceof StreamableFile) bind(scope, value.getStream());
+  else if (has(value, '_read')) bindMethods(scope, value, STREAM_HOOKS);
+  else if (tagOf(value) === '[object Response]') bind(scope, (value as { body: unknown }).body);
+  else if (has(value, 'getReader')) bindWebStream(scope, value);
+  else if (has(value, Symbol.asyncIterator) && !has(value, 'then')) bindIterable(scope, value);
+  else if (tagOf(value) === '[object Generator]') bindMethods(scope, value, ['next', 'return', 'throw']);
+  return value;
+}
+
+function bindObservable<T>(scope: Scope, source: Observable<T>): Observable<T> {
+  const bound = new Observable<T>((subscriber) => subscribeIn(scope, source, subscriber));
+  return bound.pipe(map((value) => bind(scope, value) as T));
+}
+
+function subscribeIn<T>(scope: Scope, source: Observable<T>, subscriber: Subscriber<T>): void {
+  const inner = new Subscriber<T>({
+    next: (value) => scope(() => subscriber.next(value)),
+    error: (error: unknown) => scope(() => subscriber.error(error)),
+    complete: () => scope(() => subscriber.complete()),
+  });
+  // Before subscribing: a source that emits at once may be cancelled while it does.
+  subscriber.add(() => scope(() => inner.unsubscribe()));
+  scope(() => source.subscribe(inner));
+}
+
+function bindIterable(
+  scope: Scope,
+  iterable: object & Record<typeof Symbol.asyncIterator, () => object>,
+): void {
+  const open = iterable[Symbol.asyncIterator];
+  const methods = ['next', 'return', 'throw'];
+  // A generator is its own iterator, and may be driven without asking for one.
+  bindMethods(scope, iterable, methods);
+  replace(iterable, Symbol.asyncIterator, () => {
+    const iterator = scope(() => open.call(iterable));
+    if (iterator !== iterable) bindMethods(scope, iterator, methods);
+    return iterator;
+  });
+}
+
+function bindWebStream(
+  scope: Scope,
+  stream: object & Record<'getReader', (...args: unknown[]) => object>,
+): void {
+  const getReader = stream.getReader;
+  replace(stream, 'getReader', (...args: unknown[]) => {
+    const reader = getReader.apply(stream, args);
+    bindMethods(scope, reader, ['read', 'cancel']);
+    return reader;
+  });
+  bindMethods(scope, stream, ['cancel']);
+  if (has(stream, Symbol.asyncIterator)) bindIterable(scope, stream);
+}
+
+function bindMethods(scope: Scope, target: object, names: readonly string[]): void {
+  for (const name of names) {
+    const method = (target as Record<string, ForeignMethod | undefined>)[name];
+    if (typeof method !== 'function') continue;
+    replace(target, name, function (this: unknown, ...args: unknown[]) {
+      return scope(() => Reflect.apply(method, this, args));
+    });
+  }
+}
+
+function replace(target: object, name: string | symbol, value: unknown): void {
+  Object.defineProperty(target, name, { value, configurable: true, writable: true, enumerable: false });
+}
+
+/** A method of an object that this library did not make: called with whatever the object's user passed. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type ForeignMethod = (...args: any[]) => any;
+
+function has<K extends string | symbol>(
+  value: object,
+  name: K,
+): value is object & { [name in K]: ForeignMethod } {
+  return typeof (value as Record<K, unknown>)[name] === 'function';
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value);
+}
