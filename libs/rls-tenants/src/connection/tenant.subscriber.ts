@@ -26,13 +26,13 @@ export class TenantSubscriber implements EntitySubscriberInterface {
     if (client) carryOn(client, this.isolation);
   }
 
-  /** @throws RlsViolationError if the entity names another tenant than the context. */
+  /** @throws RlsViolationError if the entity names another tenant than the context; NoTenantContextError without one. */
   beforeInsert({ metadata, entity }: InsertEvent<object>): void {
-    if (entity) stampTenant(metadata, entity, currentTenantContext());
+    stampTenant(metadata, entity, currentTenantContext());
   }
 
   /** @throws RlsViolationError if the update would change the tenant column. */
   beforeUpdate({ metadata, entity, databaseEntity, updatedColumns }: UpdateEvent<object>): void {
-    if (entity) refuseTenantMove(metadata, entity, databaseEntity, updatedColumns, currentTenantContext());
+    refuseTenantMove(metadata, entity, databaseEntity, updatedColumns, currentTenantContext());
   }
 }
