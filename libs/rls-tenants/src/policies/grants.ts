@@ -40,12 +40,12 @@ function privilegesOnSql(grant: Grant): string {
       `Grant one or more of ${allowed.join(', ')}.`,
     );
   }
-  const object =
-    'table' in grant ? `TABLE ${quoteTable(grant.table)}` : `SEQUENCE ${quoteName(grant.sequence)}`;
-  return `${grant.privileges.join(', ')} ON ${object}`;
+  return `${grant.privileges.join(', ')} ON ${'table' in grant ? 'TABLE' : 'SEQUENCE'} ${grantedRelationSql(grant)}`;
 }
 
-/** A sequence's name comes from the catalog in its two parts, where a dot is part of the name. */
-function quoteName({ schema, name }: TableName): string {
+/** The quoted name of what a grant is on. A sequence's name comes in two parts, because a dot may be part of them. */
+export function grantedRelationSql(grant: Grant): string {
+  if ('table' in grant) return quoteTable(grant.table);
+  const { schema, name } = grant.sequence;
   return schema === undefined ? quoteIdentifier(name) : `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;
 }

@@ -4,6 +4,7 @@ import {
   objectName,
   parseTableName,
   quoteIdentifier,
+  quoteLiteral,
   quoteRole,
   quoteTable,
 } from './identifiers.js';
@@ -78,6 +79,11 @@ export function dropPolicySql(table: string, policyName: string): string {
 /** The admin policy: unconditional, for the admin role only, so that no setting decides who is admin. */
 export function createAdminPolicySql(table: string, adminRole = DEFAULT_ADMIN_ROLE): string {
   return createPolicySql(table, adminPolicyName(table), 'true', adminRole);
+}
+
+/** Sets the comment on a policy. It goes with the policy. */
+export function commentOnPolicySql(table: string, policyName: string, comment: string): string {
+  return `COMMENT ON POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)} IS ${quoteLiteral(comment)}`;
 }
 
 /** Gives a policy another predicate in one statement, so that the table is never without its policy. */

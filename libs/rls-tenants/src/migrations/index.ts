@@ -1,0 +1,24 @@
+export { migrationDataSourceOptions, type MigrationCredentials } from './migration-data-source.js';
+export { alterTenantPolicy, type AlterTenantPolicyOptions } from './operations/alter-policy.operation.js';
+export {
+  compositeForeignKey,
+  compositeUnique,
+  type CompositeForeignKeyOptions,
+  type CompositeUniqueOptions,
+} from './operations/composite-keys.operation.js';
+export { grantTable, type GrantTableOptions } from './operations/grant-table.operation.js';
+export {
+  protectJoinTable,
+  type JoinTableForeignKey,
+  type ProtectJoinTableOptions,
+} from './operations/protect-join-table.operation.js';
+export {
+  protectTable,
+  unprotectTable,
+  type ProtectTableOptions,
+} from './operations/protect-table.operation.js';
+export { runSql } from './operations/run-sql.operation.js';
+export { addTenantColumn, type AddTenantColumnOptions } from './operations/tenant-column.operation.js';
+export { RlsMigration } from './rls-migration.js';
+export type { RlsOperation } from './rls-operation.js';
+export { withAllRows } from './admission.js';

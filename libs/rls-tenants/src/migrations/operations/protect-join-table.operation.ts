@@ -1,0 +1,101 @@
+import { RlsConfigurationError } from '../../errors.js';
+import {
+  DEFAULT_TENANT_COLUMN,
+  existsJoinTablePredicate,
+  joinTablePolicyName,
+  tenantTablePredicate,
+  type ExistsJoinTable,
+  type JoinTableSide,
+  type ReferentialAction,
+  type TenantTable,
+} from '../../policies/index.js';
+import { protect, unprotect, type Protection } from '../protection.js';
+import { operation, sequence, type RlsOperation } from '../rls-operation.js';
+import { compositeForeignKey } from './composite-keys.operation.js';
+import { addTenantColumn } from './tenant-column.operation.js';
+
+/** A side of a join table, with its foreign key. The defaults are TypeORM's for a many-to-many relation. */
+export interface JoinTableForeignKey extends JoinTableSide {
+  /** Default: the name that TypeORM's naming strategy gives the composite foreign key. */
+  name?: string;
+  /** The plain foreign key that the composite one takes the place of. Default `true`: the one that TypeORM named. */
+  replaces?: boolean | string;
+  /** Default `'CASCADE'`. */
+  onDelete?: ReferentialAction;
+  /** Default `'CASCADE'`. */
+  onUpdate?: ReferentialAction;
+}
+
+interface JoinTableOptions extends Omit<ExistsJoinTable, 'sides'> {
+  /** The login that serves requests. */
+  appRole: string;
+}
+
+/**
+ * A join table to protect, in one of three forms:
+ *
+ * - `'add-column'`: it gets a tenant column of its own, filled from the first side, and composite foreign keys to its
+ *   sides, which need `UNIQUE (tenant_id, id)` first ({@link compositeUnique}).
+ * - `'existing-column'`: it was created with tenant column and composite foreign keys.
+ * - `'exists'`: its shape cannot change; it is protected through its sides, which is much slower.
+ */
+export type ProtectJoinTableOptions = JoinTableOptions &
+  (
+    | { form?: 'add-column'; tenantColumn?: string; sides: readonly JoinTableForeignKey[] }
+    | { form: 'existing-column'; tenantColumn?: string }
+    | { form: 'exists'; sides: readonly JoinTableSide[] }
+  );
+
+/** Protects a join table; see {@link ProtectJoinTableOptions}. `down` restores its shape, grants and foreign keys. */
+export function protectJoinTable(options: ProtectJoinTableOptions): RlsOperation {
+  if (options.form === 'exists') return protectWith(options, existsJoinTablePredicate(options));
+  const table: TenantTable = { ...options, table: options.joinTable };
+  const protectOwnColumn = protectWith(options, tenantTablePredicate(table), table);
+  if (options.form === 'existing-column') return protectOwnColumn;
+  const [first] = options.sides;
+  if (!first) {
+    throw new RlsConfigurationError(
+      `Join table "${options.joinTable}" has no sides.`,
+      'Name the tenant-scoped tables that it joins.',
+    );
+  }
+  const tenantColumn = options.tenantColumn ?? DEFAULT_TENANT_COLUMN;
+  return sequence(`add a tenant column to join table "${options.joinTable}" and protect it`, [
+    addTenantColumn({ ...table, fill: { from: first } }),
+    ...options.sides.map((side) => joinForeignKey(options.joinTable, tenantColumn, side)),
+    protectOwnColumn,
+  ]);
+}
+
+function joinForeignKey(joinTable: string, tenantColumn: string, side: JoinTableForeignKey): RlsOperation {
+  return compositeForeignKey({
+    replaces: true,
+    onDelete: 'CASCADE',
+    onUpdate: 'CASCADE',
+    ...(side.name !== undefined && { name: side.name }),
+    ...(side.replaces !== undefined && { replaces: side.replaces }),
+    ...(side.onDelete && { onDelete: side.onDelete }),
+    ...(side.onUpdate && { onUpdate: side.onUpdate }),
+    table: joinTable,
+    tenantColumn,
+    columns: side.columns,
+    referencedTable: side.table,
+    referencedTenantColumn: side.tenantColumn ?? DEFAULT_TENANT_COLUMN,
+  });
+}
+
+function protectWith(options: JoinTableOptions, predicate: string, tenantColumn?: TenantTable): RlsOperation {
+  const protection: Protection = {
+    table: options.joinTable,
+    policyName: joinTablePolicyName(options.joinTable),
+    predicate,
+    adminRole: options.adminRole,
+    appRole: options.appRole,
+    ...(tenantColumn && { tenantColumn }),
+  };
+  return operation(
+    `protect join table "${options.joinTable}"`,
+    (queryRunner) => protect(queryRunner, protection),
+    (queryRunner) => unprotect(queryRunner, protection),
+  );
+}
