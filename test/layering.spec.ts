@@ -15,8 +15,24 @@ const MAY_IMPORT: Record<string, string[]> = {
   cli: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations', 'audit'],
   testing: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations', 'audit'],
   'rls-tenants.options.ts': ['errors.ts', 'context', 'connection'],
-  'rls-tenants.module.ts': ['errors.ts', 'context', 'policies', 'entities', 'connection', 'audit', 'rls-tenants.options.ts'],
-  'index.ts': ['errors.ts', 'context', 'policies', 'entities', 'connection', 'rls-tenants.module.ts', 'rls-tenants.options.ts'],
+  'rls-tenants.module.ts': [
+    'errors.ts',
+    'context',
+    'policies',
+    'entities',
+    'connection',
+    'audit',
+    'rls-tenants.options.ts',
+  ],
+  'index.ts': [
+    'errors.ts',
+    'context',
+    'policies',
+    'entities',
+    'connection',
+    'rls-tenants.module.ts',
+    'rls-tenants.options.ts',
+  ],
 };
 
 const files = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
@@ -25,7 +41,9 @@ const files = readdirSync(SOURCE, { recursive: true, encoding: 'utf8' })
 
 function importsOf(file: string): string[] {
   const specifiers = readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.{1,2}\/[^']+)'/g);
-  return [...specifiers].map(([, specifier]) => relative(SOURCE, resolve(dirname(file), specifier!.replace(/\.js$/, '.ts'))));
+  return [...specifiers].map(([, specifier]) =>
+    relative(SOURCE, resolve(dirname(file), specifier!.replace(/\.js$/, '.ts'))),
+  );
 }
 
 describe('the layers of the library', () => {
@@ -45,14 +63,18 @@ describe('the layers of the library', () => {
   });
 
   it('policies know of the context only what a tenant id is', () => {
-    const context = files.filter(({ part }) => part === 'policies').flatMap(({ imports }) => imports.filter((target) => target.startsWith('context/')));
+    const context = files
+      .filter(({ part }) => part === 'policies')
+      .flatMap(({ imports }) => imports.filter((target) => target.startsWith('context/')));
     expect([...new Set(context)]).toEqual(['context/tenant-id.ts']);
   });
 
   it('the context knows nothing of SQL or TypeORM', () => {
     const foreign = files
       .filter(({ part }) => part === 'context')
-      .filter(({ file }) => /from '(?:typeorm|pg|@nestjs\/typeorm|libpg-query)/.test(readFileSync(join(SOURCE, file), 'utf8')));
+      .filter(({ file }) =>
+        /from '(?:typeorm|pg|@nestjs\/typeorm|libpg-query)/.test(readFileSync(join(SOURCE, file), 'utf8')),
+      );
     expect(foreign.map(({ file }) => file)).toEqual([]);
   });
 });

@@ -84,7 +84,7 @@ function struck(strike: 'pg_cancel_backend' | 'pg_terminate_backend'): Operation
         () => 'slept',
         (error: { code?: string }) => error.code ?? 'lost',
       );
-      await new Promise((done) => setTimeout(done, 2));
+      await asleep(operator, rows[0]!.pid);
       await operator.query(`SELECT ${strike}($1)`, [rows[0]!.pid]);
       if ((await sleeping) === 'slept') throw new Error(`${strike} did not strike`);
       if (strike === 'pg_terminate_backend') {
@@ -96,6 +96,12 @@ function struck(strike: 'pg_cancel_backend' | 'pg_terminate_backend'): Operation
     }).catch((error: { planned?: boolean }) => {
       if (!error.planned) throw error;
     });
+}
+
+/** Resolves when the backend sleeps: a strike that comes earlier would miss the statement. */
+async function asleep(operator: pg.Pool, pid: number): Promise<void> {
+  const sql = "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'";
+  while ((await operator.query(sql, [pid])).rowCount === 0) await new Promise((done) => setTimeout(done, 1));
 }
 
 /** Weight and work of each kind of operation. */

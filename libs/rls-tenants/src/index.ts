@@ -1,6 +1,35 @@
 export * from './errors.js';
-export type { TenantId, TenantIdType } from './context/tenant-id.js';
-export { adminContext, tenantContext } from './context/tenant-context.js';
-export { TenantContext } from './context/tenant-context.service.js';
+export { RlsTenantsModule, type RlsTenantsAsyncOptions } from './rls-tenants.module.js';
+export type { RlsTenantsOptions } from './rls-tenants.options.js';
+
+export {
+  AdminScoped,
+  adminContext,
+  CurrentTenant,
+  firstOf,
+  fromHeader,
+  fromPath,
+  fromSubdomain,
+  fromUser,
+  TenantContext,
+  tenantContext,
+  TenantContextInterceptor,
+  TenantContextMiddleware,
+  TenantOptional,
+  WithTenant,
+  type ResolvedTenantId,
+  type TenantContextState,
+  type TenantId,
+  type TenantIdType,
+  type TenantRequest,
+  type TenantResolver,
+} from './context/index.js';
+
+export {
+  TenantColumn,
+  TenantScoped,
+  type TenantColumnOptions,
+  type TenantScopedOptions,
+} from './entities/index.js';
+
 export { isolateDataSource, TenantSubscriber, type IsolationOptions } from './connection/index.js';
-export { TenantColumn, TenantScoped } from './entities/index.js';
