@@ -1,0 +1,12 @@
+export {
+  auditDataSource,
+  auditTables,
+  type AuditOptions,
+  type AuditReport,
+  type ReportedTable,
+} from './audit.js';
+export type { CatalogPolicy, CatalogQuery } from './catalog.js';
+export { formatFindings, isFailure, SEVERITIES, type Finding, type Severity } from './finding.js';
+export type { Rule } from './rule.js';
+export { AUDIT_RULES } from './rules/index.js';
+export { verifyIsolation, type VerifyIsolationOptions } from './verify-isolation.js';

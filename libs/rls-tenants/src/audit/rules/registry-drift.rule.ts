@@ -1,0 +1,76 @@
+import type { Catalog } from '../catalog.js';
+import { DEFAULT_TENANT_COLUMN } from '../../policies/index.js';
+import { defineRule, isTable, type AuditedTable } from '../rule.js';
+
+/** RLS082: the entities declare a table or a column that the database does not have, so nothing was checked there. */
+export const registryDrift = defineRule({
+  id: 'RLS082',
+  title: 'registry-drift',
+  severity: 'error',
+  reason:
+    'What is declared tenant-scoped and is not in the database as a table was not checked, and protects nothing.',
+  *find(catalog, context) {
+    for (const table of context.tables) {
+      if (!table.live || !isTable(table.live)) {
+        yield {
+          object: `table "${table.path}"`,
+          message: table.live
+            ? `${describe(table)} is ${RELATION_KINDS[table.live.kind] ?? 'no table'}: row-level security protects tables only.`
+            : `${describe(table)} does not exist, or the search path does not find it.`,
+          fix: table.live
+            ? 'Mark the entities of the tables below it @TenantScoped(), not this one.'
+            : RUN_MIGRATIONS,
+        };
+        continue;
+      }
+      for (const { object, column } of missingColumns(table, catalog)) {
+        yield {
+          object,
+          message: `Column "${column}", through which ${describe(table)} is protected, does not exist.`,
+          fix: RUN_MIGRATIONS,
+        };
+      }
+    }
+  },
+});
+
+const RUN_MIGRATIONS =
+  'Run the pending migrations, or correct the entity (table name, schema, @TenantColumn()).';
+
+const RELATION_KINDS: Readonly<Record<string, string>> = {
+  v: 'a view',
+  m: 'a materialized view',
+  f: 'a foreign table',
+  i: 'an index',
+  S: 'a sequence',
+};
+
+function describe({ declared: { kind, entityName } }: AuditedTable): string {
+  return kind === 'entity'
+    ? `the table of the entity ${entityName}`
+    : `the join table of the entity ${entityName}`;
+}
+
+function* missingColumns(
+  { declared, live, path }: AuditedTable,
+  catalog: Catalog,
+): Iterable<{ object: string; column: string }> {
+  const absent = (columns: ReadonlyMap<string, unknown> | undefined, column: string) =>
+    columns !== undefined && !columns.has(column);
+  if (!declared.sides) {
+    if (absent(live?.columns, declared.tenantColumn))
+      yield { object: `table "${path}"`, column: declared.tenantColumn };
+    return;
+  }
+  for (const side of declared.sides) {
+    const referenced = catalog.table(side.table)?.columns;
+    const wanted = [
+      side.tenantColumn ?? DEFAULT_TENANT_COLUMN,
+      ...side.columns.map(({ referencedColumn }) => referencedColumn),
+    ];
+    for (const { column } of side.columns)
+      if (absent(live?.columns, column)) yield { object: `table "${path}"`, column };
+    for (const column of wanted)
+      if (absent(referenced, column)) yield { object: `table "${side.table}"`, column };
+  }
+}
