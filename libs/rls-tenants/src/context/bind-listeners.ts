@@ -36,10 +36,11 @@ function bindListener(bound: WeakMap<Listener, Listener>, listener: Listener): L
   const wrapper = function (this: unknown, ...args: unknown[]) {
     return scope.runInAsyncScope(listener, this, ...args);
   };
-  // Node.js compares this property when a listener is removed and unwraps it in `listeners()`; `once()` sets it too.
-  Object.assign(wrapper, { listener: (listener as { listener?: Listener }).listener ?? listener });
-  bound.set(listener, wrapper);
-  return wrapper;
+  // Node.js compares this property when a listener is removed and unwraps it in `listeners()`. What `once()` adds is a
+  // wrapper already: it is removed by its own identity when it fires, and by the listener in it when its owner does.
+  const { listener: wrapped } = listener as { listener?: Listener };
+  if (wrapped) bound.set(listener, wrapper);
+  return Object.assign(wrapper, { listener: wrapped ?? listener });
 }
 
 function replace(

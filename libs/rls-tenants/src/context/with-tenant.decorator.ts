@@ -18,26 +18,26 @@ import { tenantContext } from './tenant-context.js';
  * its body does not run then.
  */
 export function WithTenant<Selected extends unknown[]>(selector: (...args: Selected) => TenantId) {
-  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- ties the method's parameters to the selector's
-  return <Args extends [...Selected, ...unknown[]], Method extends (...args: Args) => unknown>(
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- inferred from the method, whose first parameters must be the selector's
+  return <Args extends [...Selected, ...unknown[]], Result>(
     _target: object,
     _name: string | symbol,
-    descriptor: TypedPropertyDescriptor<Method>,
+    descriptor: TypedPropertyDescriptor<(...args: Args) => Result>,
   ): void => {
-    const method = descriptor.value as Method;
+    const method = descriptor.value as (...args: Args) => Result;
     const rejects = types.isAsyncFunction(method) && !types.isGeneratorFunction(method);
-    const wrapper = function (this: unknown, ...args: Args): unknown {
+    const wrapper = function (this: unknown, ...args: Args): Result {
       try {
         // The selector may name fewer parameters than the method has.
         const tenantId = Reflect.apply(selector, this, args);
         return tenantContext(tenantId, () => keepContext(Reflect.apply(method, this, args)));
       } catch (error) {
-        if (rejects) return Promise.reject(error);
+        if (rejects) return Promise.reject(error) as Result;
         throw error;
       }
     };
     copyIdentity(method, wrapper);
-    descriptor.value = wrapper as Method;
+    descriptor.value = wrapper;
   };
 }
 
