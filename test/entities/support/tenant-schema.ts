@@ -23,18 +23,21 @@ export interface TenantSchema extends TestDatabase {
   asTenant<T>(tenantId: string | number, work: (manager: EntityManager) => Promise<T>): Promise<T>;
 }
 
-export async function createTenantSchema(entities: Entities): Promise<TenantSchema> {
+export async function createTenantSchema(
+  entities: Entities,
+  options: Pick<DataSourceOptions, 'namingStrategy' | 'entityPrefix'> = {},
+): Promise<TenantSchema> {
   const db = await createTestDatabase();
-  const migrator = await new DataSource({ type: 'postgres', url: db.url('migrator'), entities }).initialize();
+  await db.as(
+    'migrator',
+    `CREATE SCHEMA store; GRANT USAGE ON SCHEMA store TO ${db.roles.app}, ${db.roles.admin}`,
+  );
+  const shared = { ...options, type: 'postgres', entities } as const;
+  const migrator = await new DataSource({ ...shared, url: db.url('migrator') }).initialize();
   const { upQueries } = await migrator.driver.createSchemaBuilder().log();
   for (const { query, parameters } of upQueries) await migrator.query(query, parameters);
   await protect(migrator, db);
-  const app = await new DataSource({
-    type: 'postgres',
-    url: db.url('app'),
-    entities,
-    poolSize: 2,
-  }).initialize();
+  const app = await new DataSource({ ...shared, url: db.url('app'), poolSize: 2 }).initialize();
   return {
     ...db,
     migrator,
@@ -63,7 +66,9 @@ async function protect(migrator: DataSource, { roles }: TestDatabase): Promise<v
     protectionOf({ ...table, adminRole: roles.admin }),
   );
   for (const sql of [...policies, ...grants]) await migrator.query(sql);
-  await migrator.query(`GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ${roles.app}, ${roles.admin}`);
+  await migrator.query(
+    `GRANT USAGE ON ALL SEQUENCES IN SCHEMA public, store TO ${roles.app}, ${roles.admin}`,
+  );
 }
 
 function protectionOf(table: TenantScopedTable): string[] {

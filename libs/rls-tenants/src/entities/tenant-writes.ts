@@ -38,8 +38,8 @@ export function stampTenant(
 }
 
 /**
- * Refuses an update that would move a row to another tenant, in every context: set `databaseEntity` aside, the current
- * tenant is the only tenant a row can be known to have.
+ * Refuses an update that would move a row to another tenant, in every context. Where TypeORM has not loaded the row (a
+ * query builder), it is the current tenant's, or the policy hides it; as admin or for nobody its tenant is not known.
  *
  * @param entity the entity, or the value set of a query builder; what it leaves undefined is not updated.
  * @param databaseEntity the row as TypeORM loaded it; undefined for a query builder.
