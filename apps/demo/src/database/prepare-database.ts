@@ -1,0 +1,99 @@
+import pg from 'pg';
+import { DataSource, type DataSourceOptions } from 'typeorm';
+import { migrationDataSourceOptions, setupRolesSql } from 'nestjs-rls-tenants/migrations';
+import { dataSourceOptions } from './data-source-options.js';
+import { appRoleUrl, databaseUrl, DEMO_ROLES, loginPassword, type DemoLogin } from './roles.js';
+import { seed } from './seed/seed.js';
+
+/** Name of the demo's database. */
+export const DEMO_DATABASE = 'rls_demo';
+
+// Any constant does: it keeps two processes that start at once from preparing at once.
+const PREPARATION_LOCK = 7_268_531;
+
+/**
+ * Creates what is missing: the database, its roles with least privilege, the schema and the seed. Running it again
+ * changes nothing. Each step uses the login that is meant for it: a superuser for database and roles, the migration
+ * role for the schema, the app role (in each tenant's context) for the rows.
+ *
+ * @param serverUrl a superuser's connection string, for any database of the server.
+ * @returns the app role's connection string.
+ */
+export async function prepareDatabase(serverUrl: string, database = DEMO_DATABASE): Promise<string> {
+  const appUrl = appRoleUrl(serverUrl, database);
+  const migrationOptions = migrationRoleOptions(serverUrl, database);
+  await withPreparationLock(serverUrl, async () => {
+    await createDatabase(serverUrl, database);
+    await createRoles(serverUrl, database);
+    await withDataSource(migrationOptions, (dataSource) => dataSource.runMigrations());
+    // Autovacuum would do it within a minute; until then the planner knows nothing of the seeded rows.
+    if (await seed(appUrl))
+      await withDataSource(migrationOptions, (dataSource) => dataSource.query('ANALYZE'));
+  });
+  return appUrl;
+}
+
+/** How the migration role reaches the database: the application's options with other credentials. */
+export function migrationRoleOptions(serverUrl: string, database = DEMO_DATABASE): DataSourceOptions {
+  const { migrationRole } = DEMO_ROLES;
+  return migrationDataSourceOptions(dataSourceOptions(appRoleUrl(serverUrl, database)), {
+    username: migrationRole,
+    password: loginPassword(serverUrl, migrationRole),
+  });
+}
+
+/** Runs `fn` while no other process prepares a database on the server. */
+export async function withPreparationLock<T>(serverUrl: string, fn: () => Promise<T>): Promise<T> {
+  return withClient(serverUrl, async (client) => {
+    await client.query('SELECT pg_advisory_lock($1)', [PREPARATION_LOCK]);
+    return fn();
+  });
+}
+
+async function createDatabase(serverUrl: string, database: string): Promise<void> {
+  await withClient(serverUrl, async (client) => {
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${client.escapeIdentifier(database)}`);
+  });
+}
+
+async function createRoles(serverUrl: string, database: string): Promise<void> {
+  await withClient(databaseUrl(serverUrl, database).toString(), async (client) => {
+    await client.query('BEGIN');
+    for (const { sql } of setupRolesSql(DEMO_ROLES)) await client.query(sql);
+    for (const login of [DEMO_ROLES.appRole, DEMO_ROLES.migrationRole])
+      await setPassword(client, serverUrl, login);
+    await client.query('COMMIT');
+  });
+}
+
+async function setPassword(client: pg.Client, serverUrl: string, login: DemoLogin): Promise<void> {
+  // ALTER ROLE takes no parameters; the server quotes them itself.
+  const { rows } = await client.query<{ statement: string }>(
+    "SELECT format('ALTER ROLE %I PASSWORD %L', $1::text, $2::text) AS statement",
+    [login, loginPassword(serverUrl, login)],
+  );
+  await client.query(rows[0]!.statement);
+}
+
+async function withClient<T>(connectionString: string, fn: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    return await fn(client);
+  } finally {
+    await client.end();
+  }
+}
+
+async function withDataSource<T>(
+  options: DataSourceOptions,
+  fn: (dataSource: DataSource) => Promise<T>,
+): Promise<T> {
+  const dataSource = await new DataSource(options).initialize();
+  try {
+    return await fn(dataSource);
+  } finally {
+    await dataSource.destroy();
+  }
+}

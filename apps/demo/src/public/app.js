@@ -1,0 +1,117 @@
+// The page of the demo. Data goes into the document as text nodes only (`element`), never as markup.
+import { api, signInAs } from './api.js';
+import { showBoard } from './board.js';
+import { element, fill, initials } from './dom.js';
+import { showLab } from './lab.js';
+
+const TONES = ['a', 'b'];
+
+const byId = (id) => document.getElementById(id);
+
+/** Everything the views share. `session` is who is signed in at the moment. */
+const state = { workspaces: [], password: '', session: undefined };
+
+async function start() {
+  const { workspaces, password } = await api('GET', '/api/auth/demo-accounts');
+  state.password = password;
+  state.workspaces = workspaces.map((workspace, index) => ({
+    ...workspace,
+    tone: TONES[index % TONES.length],
+  }));
+  renderAccounts();
+  prepareTabs();
+  await switchTo(state.workspaces[0], state.workspaces[0].users[0]);
+}
+
+function renderAccounts() {
+  fill(
+    byId('accounts'),
+    state.workspaces.map((workspace) =>
+      element(
+        'div',
+        { class: 'workspace', 'data-tone': workspace.tone, role: 'group', 'aria-label': workspace.name },
+        [element('h3', {}, workspace.name), ...workspace.users.map((user) => accountButton(workspace, user))],
+      ),
+    ),
+  );
+}
+
+function accountButton(workspace, user) {
+  const button = element(
+    'button',
+    { type: 'button', class: 'account', 'aria-pressed': 'false', 'data-email': user.email },
+    [
+      element('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(user.name)),
+      element('span', { class: 'account-text' }, [
+        element('span', {}, user.name),
+        element('small', {}, user.jobTitle),
+      ]),
+    ],
+  );
+  button.addEventListener('click', () => guarded(() => switchTo(workspace, user)));
+  return button;
+}
+
+async function switchTo(workspace, user) {
+  const token = await signInAs(user.email, state.password);
+  state.session = { workspace, user, token };
+  document.body.dataset.tone = workspace.tone;
+  for (const button of document.querySelectorAll('.account')) {
+    button.setAttribute('aria-pressed', String(button.dataset.email === user.email));
+  }
+  await showView(currentView());
+}
+
+/** The sessions that a query runs in: the current one, and for a comparison one of the other workspace. */
+async function sessions(sideBySide) {
+  if (!sideBySide) return [state.session];
+  return Promise.all(
+    state.workspaces.map(async (workspace) => {
+      if (workspace.id === state.session.workspace.id) return state.session;
+      const user = workspace.users[0];
+      return { workspace, user, token: await signInAs(user.email, state.password) };
+    }),
+  );
+}
+
+function currentView() {
+  return location.hash === '#lab' ? 'lab' : 'board';
+}
+
+async function showView(view) {
+  for (const name of ['board', 'lab']) {
+    byId(name).hidden = name !== view;
+    byId(`tab-${name}`).setAttribute('aria-selected', String(name === view));
+    byId(`tab-${name}`).tabIndex = name === view ? 0 : -1;
+  }
+  await (view === 'board' ? showBoard(state.session, guarded) : showLab({ state, sessions, guarded }));
+}
+
+function prepareTabs() {
+  for (const name of ['board', 'lab']) {
+    const tab = byId(`tab-${name}`);
+    tab.addEventListener('click', () => {
+      location.hash = name;
+    });
+    tab.addEventListener('keydown', (event) => {
+      if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
+      location.hash = name === 'board' ? 'lab' : 'board';
+      byId(`tab-${name === 'board' ? 'lab' : 'board'}`).focus();
+    });
+  }
+  addEventListener('hashchange', () => guarded(() => showView(currentView())));
+}
+
+/** Runs something that talks to the server, and says on the page what went wrong. */
+async function guarded(action) {
+  const problem = byId('problem');
+  problem.hidden = true;
+  try {
+    await action();
+  } catch (error) {
+    problem.textContent = error.message;
+    problem.hidden = false;
+  }
+}
+
+guarded(start);
