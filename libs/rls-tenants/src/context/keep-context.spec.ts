@@ -94,6 +94,21 @@ describe('what runs later keeps the context in which it was made', () => {
     ]);
   });
 
+  it('an async iterable that several contexts share, for each of them', async () => {
+    const shared = {
+      name: 'feed',
+      async *[Symbol.asyncIterator]() {
+        yield `${this.name}: ${who()}`;
+      },
+    };
+    const bound = ['a', 'b'].map((tenantId) => tenantContext(tenantId, () => keepContext(shared)));
+    const read = async (iterable: AsyncIterable<string>) => {
+      for await (const line of iterable) return line;
+    };
+    expect(await Promise.all([...bound, shared].map(read))).toEqual(['feed: a', 'feed: b', 'feed: nobody']);
+    expect(bound[0]).toEqual(expect.objectContaining({ name: 'feed' }));
+  });
+
   it('a promise of any of them', async () => {
     const generator = await inTenant(() => Promise.resolve(lines()));
     expect((await generator.next()).value).toBe('a');

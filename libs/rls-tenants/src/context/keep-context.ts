@@ -5,6 +5,15 @@ import { isObservable, map, Observable, Subscriber, type MonoTypeOperatorFunctio
 /** Runs a function in an asynchronous context that was captured earlier. */
 type Scope = <T>(fn: () => T) => T;
 
+/** A method of an object that this library did not make: called with whatever the object's user passed. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type ForeignMethod = (...args: any[]) => any;
+
+type AsyncIterableObject = object & { [Symbol.asyncIterator]: ForeignMethod };
+
+const GENERATORS = new Set(['[object Generator]', '[object AsyncGenerator]']);
+const ITERATOR_METHODS = ['next', 'return', 'throw'] as const;
+
 // What a Node.js stream runs when it is read, written to or destroyed: that is, whenever its consumer likes.
 const STREAM_HOOKS = [
   '_read',
@@ -24,8 +33,8 @@ const STREAM_HOOKS = [
  * and `Response`s, and promises of all these. Anything else is returned as it is.
  *
  * The code of a generator, and the `read()` of a stream, run in the context of whoever asks for the next piece;
- * for a response that is the HTTP server, or the request before it on the same connection. Objects are changed in
- * place: Nest releases the very objects the handler returned.
+ * for a response that is the HTTP server, or the request before it on the same connection. What can be read once
+ * (a generator, a stream) is changed in place, because Nest releases the very objects that the handler returned.
  *
  * A hot Observable (a `Subject`, `fromEvent`) runs its operators in the context of whoever emits: put
  * {@link keepTenantContext} behind it.
@@ -67,8 +76,8 @@ function bind(scope: Scope, value: unknown): unknown {
   else if (has(value, '_read')) bindMethods(scope, value, STREAM_HOOKS);
   else if (tagOf(value) === '[object Response]') bind(scope, (value as { body: unknown }).body);
   else if (has(value, 'getReader')) bindWebStream(scope, value);
-  else if (has(value, Symbol.asyncIterator) && !has(value, 'then')) bindIterable(scope, value);
-  else if (tagOf(value) === '[object Generator]') bindMethods(scope, value, ['next', 'return', 'throw']);
+  else if (GENERATORS.has(tagOf(value))) bindMethods(scope, value, ITERATOR_METHODS);
+  else if (has(value, Symbol.asyncIterator) && !has(value, 'then')) return bindIterable(scope, value);
   return value;
 }
 
@@ -88,33 +97,39 @@ function subscribeIn<T>(scope: Scope, source: Observable<T>, subscriber: Subscri
   scope(() => source.subscribe(inner));
 }
 
-function bindIterable(
-  scope: Scope,
-  iterable: object & Record<typeof Symbol.asyncIterator, () => object>,
-): void {
-  const open = iterable[Symbol.asyncIterator];
-  const methods = ['next', 'return', 'throw'];
-  // A generator is its own iterator, and may be driven without asking for one.
-  bindMethods(scope, iterable, methods);
-  replace(iterable, Symbol.asyncIterator, () => {
-    const iterator = scope(() => open.call(iterable));
-    if (iterator !== iterable) bindMethods(scope, iterator, methods);
-    return iterator;
+/** Another object: one iterable may serve many requests, so that what one of them is bound to must not stick to it. */
+function bindIterable<T extends AsyncIterableObject>(scope: Scope, iterable: T): T {
+  return new Proxy(iterable, {
+    get: (target, name) =>
+      name === Symbol.asyncIterator
+        ? bindOpener(scope, target)
+        : (Reflect.get(target, name, target) as unknown),
   });
 }
 
-function bindWebStream(
-  scope: Scope,
-  stream: object & Record<'getReader', (...args: unknown[]) => object>,
-): void {
+function bindOpener(scope: Scope, iterable: AsyncIterableObject): () => object {
+  const open = iterable[Symbol.asyncIterator];
+  return () => {
+    const iterator = scope(() => open.call(iterable)) as object;
+    const methods = ITERATOR_METHODS.filter((name) => has(iterator, name));
+    return Object.fromEntries(
+      methods.map((name) => {
+        const method = (iterator as Record<string, ForeignMethod>)[name] as ForeignMethod;
+        return [name, (...args: unknown[]) => scope(() => Reflect.apply(method, iterator, args))];
+      }),
+    );
+  };
+}
+
+function bindWebStream(scope: Scope, stream: object & Record<'getReader', ForeignMethod>): void {
   const getReader = stream.getReader;
   replace(stream, 'getReader', (...args: unknown[]) => {
-    const reader = getReader.apply(stream, args);
+    const reader = Reflect.apply(getReader, stream, args) as object;
     bindMethods(scope, reader, ['read', 'cancel']);
     return reader;
   });
   bindMethods(scope, stream, ['cancel']);
-  if (has(stream, Symbol.asyncIterator)) bindIterable(scope, stream);
+  if (has(stream, Symbol.asyncIterator)) replace(stream, Symbol.asyncIterator, bindOpener(scope, stream));
 }
 
 function bindMethods(scope: Scope, target: object, names: readonly string[]): void {
@@ -130,10 +145,6 @@ function bindMethods(scope: Scope, target: object, names: readonly string[]): vo
 function replace(target: object, name: string | symbol, value: unknown): void {
   Object.defineProperty(target, name, { value, configurable: true, writable: true, enumerable: false });
 }
-
-/** A method of an object that this library did not make: called with whatever the object's user passed. */
-// oxlint-disable-next-line typescript/no-explicit-any
-type ForeignMethod = (...args: any[]) => any;
 
 function has<K extends string | symbol>(
   value: object,
