@@ -357,6 +357,17 @@ describe('every statement carries its caller’s tenant', () => {
       expect(await db.asSuperuser("SELECT * FROM note WHERE body = 'lost'")).toEqual([]);
     });
 
+    it('nothing goes in front of what ends an aborted transaction, however it is written', async () => {
+      const client = await poolOf(ds).connect();
+      await tenantContext(A, async () => {
+        await client.query('/* opened by hand */ BEGIN');
+        await client.query('SELECT 1/0').catch(() => undefined);
+        await client.query('/* closed by hand */ ROLLBACK'); // a query in front of it would fail, and mask it
+        expect(bodies((await client.query('SELECT body FROM note')).rows)).toEqual(['a1', 'a2']);
+      });
+      client.release();
+    });
+
     it('a failing savepoint leaves the outer transaction its tenant', async () => {
       await tenantContext(A, () =>
         ds.transaction(async (outer) => {
