@@ -15,14 +15,13 @@ const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
  * @param variable the environment variable that holds the password, for the error message.
  * @throws RlsConfigurationError for an empty password, or one with characters beyond printable ASCII.
  */
-export function scramVerifier(password: string, variable: string): string {
+export function scramVerifier(password: string, variable: string, salt = randomBytes(SALT_BYTES)): string {
   if (!PRINTABLE_ASCII.test(password)) {
     throw new RlsConfigurationError(
       `The password in ${variable} is empty or has characters beyond printable ASCII.`,
       'Choose another one, or unset the variable and set the password in psql with \\password.',
     );
   }
-  const salt = randomBytes(SALT_BYTES);
   const salted = pbkdf2Sync(password, salt, ITERATIONS, KEY_BYTES, 'sha256');
   const hmac = (text: string) => createHmac('sha256', salted).update(text).digest();
   const storedKey = createHash('sha256').update(hmac('Client Key')).digest('base64');

@@ -17,11 +17,9 @@ export interface SetupRolesCommandOptions {
 /** Where the passwords of new logins come from: never from the command line, which every user of the machine can read. */
 const PASSWORD_VARIABLES = { app: 'RLS_APP_PASSWORD', migration: 'RLS_MIGRATION_PASSWORD' } as const;
 
-const COULD_NOT_RUN = 2;
-
 /**
  * `rls-tenants setup-roles`: prints the SQL that makes the app role, the migration role and the admin role with least
- * privilege, or applies it in one transaction. Exit code 0, or 2 if it could not run.
+ * privilege, or applies it in one transaction. It throws what keeps it from running (exit code 2).
  */
 @Command({
   name: 'setup-roles',
@@ -29,13 +27,8 @@ const COULD_NOT_RUN = 2;
 })
 export class SetupRolesCommand extends CommandRunner {
   async run(_arguments: string[], options: SetupRolesCommandOptions = {}): Promise<void> {
-    try {
-      const roles = rolesOf(options);
-      process.stdout.write(options.apply ? await apply(roles, options.url) : script(roles));
-    } catch (error) {
-      process.stderr.write(`setup-roles could not run: ${explain(error)}\n`);
-      process.exitCode = COULD_NOT_RUN;
-    }
+    const roles = rolesOf(options);
+    process.stdout.write(options.apply ? await apply(roles, options.url) : script(roles));
   }
 
   @Option({
@@ -137,6 +130,8 @@ async function apply(roles: RolesOptions, url: string | undefined): Promise<stri
     for (const { sql } of setupRolesSql({ ...roles, passwordVerifiers })) await client.query(sql);
     await client.query('COMMIT');
     return report(roles, new Set(rows.map(({ name }) => name)), passwordVerifiers, client.database);
+  } catch (error) {
+    throw withHint(error);
   } finally {
     await client.end();
   }
@@ -168,10 +163,10 @@ function report(
   );
 }
 
-/** A refused connection may come as an AggregateError, which has a code and no message. */
-function explain(error: unknown): string {
-  const { message, code, hint } = error as { message?: string; code?: string; hint?: string };
-  return [message || code || String(error), hint].filter(Boolean).join('\n  ');
+/** The last statement of the set-up refuses with a hint, which is worth more than the error's stack. */
+function withHint(error: unknown): unknown {
+  if (!(error instanceof pg.DatabaseError) || error.hint === undefined) return error;
+  return new RlsConfigurationError(error.message, error.hint, { cause: error });
 }
 
 function onOneLine(text: string): string {

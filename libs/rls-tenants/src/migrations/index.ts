@@ -22,3 +22,4 @@ export { addTenantColumn, type AddTenantColumnOptions } from './operations/tenan
 export { RlsMigration } from './rls-migration.js';
 export type { RlsOperation } from './rls-operation.js';
 export { withAllRows } from './admission.js';
+export { setupRolesSql, type RolesOptions, type RolesStep } from '../policies/index.js';

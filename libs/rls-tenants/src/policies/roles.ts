@@ -157,6 +157,7 @@ function databaseSteps({ app, migration }: Roles): RolesStep[] {
   ];
 }
 
+/** A new owner takes over what the former one was granted, so ownership changes before anything is granted. */
 function schemaSteps(schemaName: string, roles: Roles): RolesStep[] {
   const schema = quoteIdentifier(schemaName);
   const [app, migration, admin] = [quoteRole(roles.app), quoteRole(roles.migration), quoteRole(roles.admin)];
@@ -167,20 +168,20 @@ function schemaSteps(schemaName: string, roles: Roles): RolesStep[] {
       sql: `CREATE SCHEMA IF NOT EXISTS ${schema} AUTHORIZATION ${migration}`,
     },
     {
-      comment: 'Only the migration role creates objects.',
-      sql: `REVOKE CREATE ON SCHEMA ${schema} FROM PUBLIC, ${app}, ${admin}`,
-    },
-    {
       comment: 'The migration role alters what it owns.',
       sql: `GRANT USAGE, CREATE ON SCHEMA ${schema} TO ${migration}`,
     },
     {
-      comment: 'The app role and the admin role use the schema.',
-      sql: `GRANT USAGE ON SCHEMA ${schema} TO ${app}, ${admin}`,
-    },
-    {
       comment: 'Tables belong to the migration role. Views do not: they would show all its rows.',
       sql: takeOwnershipSql(schemaName, roles),
+    },
+    {
+      comment: 'Only the migration role creates objects.',
+      sql: `REVOKE CREATE ON SCHEMA ${schema} FROM PUBLIC, ${app}, ${admin}`,
+    },
+    {
+      comment: 'The app role and the admin role use the schema.',
+      sql: `GRANT USAGE ON SCHEMA ${schema} TO ${app}, ${admin}`,
     },
     {
       comment: 'TRUNCATE, TRIGGER, REFERENCES and MAINTAIN reach past row-level security.',
@@ -282,6 +283,11 @@ function checkAppRoleSql({ app, migration, admin }: Roles, schemas: readonly str
   return doBlock(
     [
       refuse(
+        `pg_has_role(${name}, ${quoteLiteral(migration)}, 'MEMBER')`,
+        `The app role "${app}" is a member of the migration role "${migration}", which owns the tables.`,
+        'Revoke that membership.',
+      ),
+      refuse(
         `pg_has_role(${name}, ${quoteLiteral(admin)}, 'USAGE')`,
         `The app role "${app}" inherits the admin role "${admin}" and would see all rows.`,
         'Revoke its other memberships through which it does; pg_auth_members lists them.',
@@ -290,11 +296,6 @@ function checkAppRoleSql({ app, migration, admin }: Roles, schemas: readonly str
         `pg_has_role(${name}, ${quoteLiteral(admin)}, 'MEMBER WITH ADMIN OPTION')`,
         `The app role "${app}" administers the admin role "${admin}" and could let itself inherit it.`,
         `REVOKE ADMIN OPTION FOR ${quoteRole(admin)} FROM ${quoteRole(app)}, as the role that granted it.`,
-      ),
-      refuse(
-        `pg_has_role(${name}, ${quoteLiteral(migration)}, 'MEMBER')`,
-        `The app role "${app}" is a member of the migration role "${migration}", which owns the tables.`,
-        'Revoke that membership.',
       ),
       refuse(
         `EXISTS (SELECT FROM pg_roles WHERE (rolsuper OR rolbypassrls) AND pg_has_role(${name}, oid, 'MEMBER'))`,
