@@ -204,7 +204,7 @@ describe.each(PLATFORMS)('on %s, TenantContextInterceptor', (platform) => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ text: 'x'.repeat(60_000) }),
       });
-      expect(await response.json()).toEqual([expect.anything(), "acme"]);
+      expect(await response.json()).toEqual([expect.anything(), 'acme']);
     });
 
     it.each([
