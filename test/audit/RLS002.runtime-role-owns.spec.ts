@@ -44,12 +44,12 @@ describe('RLS002 runtime-role-owns', () => {
 
   it('an app role that owns the database changes what every login sees, and is found', async () => {
     await db.asSuperuser(`ALTER DATABASE ${db.name} OWNER TO ${db.roles.app}`);
-    await db.as('app', `ALTER DATABASE ${db.name} SET search_path = elsewhere`);
+    await db.as('app', `ALTER DATABASE ${db.name} SET search_path = public`);
     const { findings } = await db.audit();
     expect(findings).toMatchObject([{ ruleId: 'RLS002', object: `database "${db.name}"` }]);
 
     await db.asSuperuser(findings[0]!.fix.replace('<migration role>', 'postgres'));
-    await expect(db.as('app', `ALTER DATABASE ${db.name} SET search_path = elsewhere`)).rejects.toThrow(
+    await expect(db.as('app', `ALTER DATABASE ${db.name} SET search_path = public`)).rejects.toThrow(
       'must be owner',
     );
     expect(await db.findings()).toEqual([]);

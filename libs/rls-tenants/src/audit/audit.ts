@@ -52,12 +52,19 @@ export interface AuditReport {
  * Reads the catalog only, on a connection of its own and in one read-only transaction. Counterpart of
  * django-rls-tenants' `check_rls`.
  *
- * @throws RlsConfigurationError if there is nothing to check: not initialized, or no tenant-scoped entity.
+ * @throws RlsConfigurationError if there is nothing to check: no PostgreSQL, not
+ * initialized, or no tenant-scoped entity.
  */
 export async function auditDataSource(
   dataSource: DataSource,
   options: AuditOptions = {},
 ): Promise<AuditReport> {
+  if (dataSource.options.type !== 'postgres') {
+    throw new RlsConfigurationError(
+      `The data source is of type "${dataSource.options.type}".`,
+      'Row-level security needs a data source of type "postgres".',
+    );
+  }
   const tables = tenantTablesOf(dataSource);
   return withCatalogQuery(dataSource, (query) => auditTables(query, tables, options));
 }

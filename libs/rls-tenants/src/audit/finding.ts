@@ -35,18 +35,21 @@ export function sortFindings(findings: readonly Finding[]): Finding[] {
   );
 }
 
-/** Findings as an error message or a log shows them: what, why it matters, and what to run. */
+/** Findings as an error message or a log shows them, one after the other. */
 export function formatFindings(findings: readonly Finding[]): string {
-  return findings
-    .map(({ ruleId, title, severity, object, message, fix }) =>
-      [`${ruleId} ${title} (${severity}) ${object}`, `  ${message}`, `  Fix: ${indent(fix, '       ')}`].join(
-        '\n',
-      ),
-    )
-    .join('\n');
+  return findings.map(formatFinding).join('\n');
+}
+
+/** One finding on several lines: what, why it matters, and what to run. */
+export function formatFinding({ ruleId, title, severity, object, message, fix }: Finding): string {
+  return [
+    `${ruleId} ${title} (${severity}) ${object}`,
+    `  ${message}`,
+    `  Fix: ${indent(fix, '       ')}`,
+  ].join('\n');
 }
 
 /** Indents every line but the first. */
-export function indent(text: string, margin: string): string {
+function indent(text: string, margin: string): string {
   return text.replaceAll('\n', `\n${margin}`);
 }

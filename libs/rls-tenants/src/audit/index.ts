@@ -6,7 +6,14 @@ export {
   type ReportedTable,
 } from './audit.js';
 export type { CatalogPolicy, CatalogQuery } from './catalog.js';
-export { formatFindings, isFailure, SEVERITIES, type Finding, type Severity } from './finding.js';
+export {
+  formatFinding,
+  formatFindings,
+  isFailure,
+  SEVERITIES,
+  type Finding,
+  type Severity,
+} from './finding.js';
 export type { Rule } from './rule.js';
 export { AUDIT_RULES } from './rules/index.js';
 export { verifyIsolation, type VerifyIsolationOptions } from './verify-isolation.js';

@@ -38,9 +38,11 @@ export async function verifyIsolation(
   );
 }
 
-/** The logins of the replicas' pools. Roles belong to the cluster, so the primary knows them. */
+/** The logins of the replicas' pools, as pg works them out. Roles belong to the cluster, so the primary knows them. */
 function replicaRoles(dataSource: DataSource): string[] {
-  const { slaves = [] } = dataSource.driver as { slaves?: { options?: { user?: unknown } }[] };
-  const users = slaves.map(({ options }) => options?.user).filter((user) => typeof user === 'string');
-  return [...new Set(users)];
+  const { postgres, slaves } = dataSource.driver as unknown as {
+    postgres: { Client: new (options: object) => { user: string } };
+    slaves: { options: object }[];
+  };
+  return [...new Set(slaves.map(({ options }) => new postgres.Client(options).user))];
 }

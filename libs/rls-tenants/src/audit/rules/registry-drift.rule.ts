@@ -15,8 +15,8 @@ export const registryDrift = defineRule({
         yield {
           object: `table "${table.path}"`,
           message: table.live
-            ? `${describe(table)} is ${RELATION_KINDS[table.live.kind] ?? 'no table'}: row-level security protects tables only.`
-            : `${describe(table)} does not exist, or the search path does not find it.`,
+            ? `${capitalized(table)} is ${RELATION_KINDS[table.live.kind] ?? 'no table'}: row-level security protects tables only.`
+            : `${capitalized(table)} does not exist, or the search path does not find it.`,
           fix: table.live
             ? 'Mark the entities of the tables below it @TenantScoped(), not this one.'
             : RUN_MIGRATIONS,
@@ -49,6 +49,10 @@ function describe({ declared: { kind, entityName } }: AuditedTable): string {
   return kind === 'entity'
     ? `the table of the entity ${entityName}`
     : `the join table of the entity ${entityName}`;
+}
+
+function capitalized(table: AuditedTable): string {
+  return describe(table).replace(/^t/, 'T');
 }
 
 function* missingColumns(

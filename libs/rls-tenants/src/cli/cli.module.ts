@@ -1,0 +1,7 @@
+import { Module } from '@nestjs/common';
+import { CheckRlsCommand } from './check-rls.command.js';
+import { SetupRolesCommand } from './setup-roles.command.js';
+
+/** The commands of the bin `rls-tenants`. */
+@Module({ providers: [CheckRlsCommand, SetupRolesCommand] })
+export class RlsCliModule {}

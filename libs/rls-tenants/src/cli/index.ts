@@ -1,0 +1,5 @@
+export { CheckRlsCommand, DEFAULT_DATA_SOURCE, type DataSourceLoader } from './check-rls.command.js';
+export { RlsCliModule } from './cli.module.js';
+export { ExitCode } from './exit-code.js';
+export { exitAfterOutput, runCli } from './run-cli.js';
+export { SetupRolesCommand } from './setup-roles.command.js';
