@@ -257,7 +257,7 @@ describe('changing a policy', () => {
     await protect(protectedBy('rls.one'));
     await db.asSuperuser(`INSERT INTO changing VALUES (1, '${A}'), (2, '${B}')`);
 
-    let done = false;
+    const changes = { done: false };
     const change = (async () => {
       for (let round = 0; round < 25; round++) {
         for (const setting of ['rls.two', 'rls.one']) {
@@ -266,10 +266,10 @@ describe('changing a policy', () => {
         }
         await sleep(1);
       }
-      done = true;
+      changes.done = true;
     })();
     const seen: unknown[][] = [];
-    while (!done) {
+    while (!changes.done) {
       seen.push(
         await db.as('app', `${setTenant(A, 'rls.one')}${setTenant(A, 'rls.two')} SELECT id FROM changing`),
       );

@@ -69,12 +69,14 @@ describe('protectTable', () => {
     expect(await db.asSuperuser('SELECT * FROM project')).toHaveLength(3);
   });
 
-  it('is undone without a trace', () => roundTrip(protectTable({ table: 'project', ...settings() })));
+  it('is undone without a trace', async () => {
+    await expect(roundTrip(protectTable({ table: 'project', ...settings() }))).resolves.toBeUndefined();
+  });
 
   it('takes back only the grants that it gave', async () => {
     await queryRunner.query(`GRANT SELECT, INSERT ON project TO ${db.roles.app}`);
     await queryRunner.query(`GRANT SELECT ON SEQUENCE project_id_seq TO ${db.roles.app}`);
-    await roundTrip(protectTable({ table: 'project', ...settings() }));
+    await expect(roundTrip(protectTable({ table: 'project', ...settings() }))).resolves.toBeUndefined();
     expect(await db.as('app', 'SELECT name FROM project')).toHaveLength(2);
   });
 
@@ -87,23 +89,25 @@ describe('protectTable', () => {
     await queryRunner.query(
       `ALTER TABLE later ALTER tenant_id SET DEFAULT NULLIF(current_setting('rls.current_tenant', true), '')::uuid`,
     );
-    await roundTrip(operation);
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
   });
 
   it('works for quoted names, schemas, other settings and columns', async () => {
     await queryRunner.query(
       'CREATE SCHEMA "Odd"; CREATE TABLE "Odd"."my ""note""" (id serial, "the tenant" text NOT NULL)',
     );
-    await roundTrip(
-      protectTable({
-        table: 'Odd.my "note"',
-        tenantIdType: 'text',
-        tenantColumn: 'the tenant',
-        tenantSetting: 'acme.tenant',
-        adminRole: db.roles.admin,
-        appRole: db.roles.app,
-      }),
-    );
+    await expect(
+      roundTrip(
+        protectTable({
+          table: 'Odd.my "note"',
+          tenantIdType: 'text',
+          tenantColumn: 'the tenant',
+          tenantSetting: 'acme.tenant',
+          adminRole: db.roles.admin,
+          appRole: db.roles.app,
+        }),
+      ),
+    ).resolves.toBeUndefined();
   });
 
   it('refuses a table that is protected already, and leaves it as it is', async () => {
@@ -158,7 +162,7 @@ describe('unprotectTable', () => {
   it('is the reverse of protectTable', async () => {
     const before = await catalogSnapshot(db);
     await protectTable({ table: 'project', ...settings() }).up(queryRunner);
-    await roundTrip(unprotectTable({ table: 'project', ...settings() }));
+    await expect(roundTrip(unprotectTable({ table: 'project', ...settings() }))).resolves.toBeUndefined();
     await unprotectTable({ table: 'project', ...settings() }).up(queryRunner);
     expect(await catalogSnapshot(db)).toEqual(before);
   });
@@ -183,7 +187,7 @@ describe('addTenantColumn', () => {
       tenantIdType: 'uuid',
       fill: { from: { table: 'project', columns: [{ column: 'project_id', referencedColumn: 'id' }] } },
     });
-    await roundTrip(operation);
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
     await operation.up(queryRunner);
     expect(await tenants()).toEqual([{ tenant_id: A }, { tenant_id: B }]);
   });
@@ -220,14 +224,17 @@ describe('addTenantColumn', () => {
 describe('compositeUnique', () => {
   it('is undone without a trace, under TypeORM’s name', async () => {
     const operation = compositeUnique({ table: 'project', columns: ['name'] });
-    await roundTrip(operation);
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
     await operation.up(queryRunner);
     const name = migrator.namingStrategy.uniqueConstraintName('project', ['tenant_id', 'name']);
     expect((await queryRunner.getTable('project'))?.uniques.map((unique) => unique.name)).toContain(name);
   });
 
-  it('may have a name', () =>
-    roundTrip(compositeUnique({ table: 'project', columns: ['name'], name: 'Project "name"' })));
+  it('may have a name', async () => {
+    await expect(
+      roundTrip(compositeUnique({ table: 'project', columns: ['name'], name: 'Project "name"' })),
+    ).resolves.toBeUndefined();
+  });
 });
 
 describe('compositeForeignKey', () => {
@@ -245,7 +252,7 @@ describe('compositeForeignKey', () => {
 
   it('is undone without a trace, under TypeORM’s name', async () => {
     const operation = compositeForeignKey({ ...key, onDelete: 'RESTRICT' });
-    await roundTrip(operation);
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
     await operation.up(queryRunner);
     const name = migrator.namingStrategy.foreignKeyName('task', ['tenant_id', 'project_id']);
     expect((await queryRunner.getTable('task'))?.foreignKeys.map((found) => found.name)).toContain(name);
@@ -253,7 +260,7 @@ describe('compositeForeignKey', () => {
 
   it('takes the place of the plain one, and down restores that', async () => {
     const operation = compositeForeignKey({ ...key, onDelete: 'CASCADE', replaces: true });
-    await roundTrip(operation);
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
     await operation.up(queryRunner);
     expect((await queryRunner.getTable('task'))?.foreignKeys).toHaveLength(1);
     const reference = db.asSuperuser(`INSERT INTO task VALUES (2, '${A}', 2)`);
@@ -297,7 +304,7 @@ describe('protectJoinTable', () => {
     );
     await protectSides();
     const operation = protectJoinTable({ joinTable: 'project_tag', ...settings(), sides: sides() });
-    await roundTrip(operation);
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
     await operation.up(queryRunner);
 
     expect(await links(A)).toEqual([{ project_id: 1, tag_id: 1 }]);
@@ -328,9 +335,16 @@ describe('protectJoinTable', () => {
 
   it('protects a join table that was created with its tenant column', async () => {
     await queryRunner.query('CREATE TABLE made (project_id int, tag_id int, org_id uuid NOT NULL)');
-    await roundTrip(
-      protectJoinTable({ form: 'existing-column', joinTable: 'made', ...settings(), tenantColumn: 'org_id' }),
-    );
+    await expect(
+      roundTrip(
+        protectJoinTable({
+          form: 'existing-column',
+          joinTable: 'made',
+          ...settings(),
+          tenantColumn: 'org_id',
+        }),
+      ),
+    ).resolves.toBeUndefined();
   });
 
   it('protects a join table through its sides', async () => {
@@ -341,7 +355,7 @@ describe('protectJoinTable', () => {
       ...settings(),
       sides: sides(),
     });
-    await roundTrip(operation);
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
     await operation.up(queryRunner);
     expect(await links(A)).toEqual([{ project_id: 1, tag_id: 1 }]);
     await expect(db.as('app', `${setTenant(A)} INSERT INTO project_tag VALUES (1, 2)`)).rejects.toMatchObject(
@@ -360,7 +374,9 @@ describe('protectJoinTable', () => {
 });
 
 describe('grantTable', () => {
-  it('is undone without a trace', () => roundTrip(grantTable({ table: 'project', role: db.roles.app })));
+  it('is undone without a trace', async () => {
+    await expect(roundTrip(grantTable({ table: 'project', role: db.roles.app }))).resolves.toBeUndefined();
+  });
 
   it('grants what is named and no more', async () => {
     await grantTable({ table: 'project', role: db.roles.app, privileges: ['SELECT'] }).up(queryRunner);
@@ -384,7 +400,7 @@ describe('alterTenantPolicy', () => {
       from: 'rls.current_tenant',
       to: 'acme.tenant',
     });
-    await roundTrip(operation);
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
     await operation.up(queryRunner);
     await db.as('app', `${setTenant(A, 'acme.tenant')} INSERT INTO project (name) VALUES ('new')`);
     expect(await db.as('app', `${setTenant(A, 'acme.tenant')} SELECT name FROM project`)).toHaveLength(2);
@@ -400,10 +416,14 @@ describe('alterTenantPolicy', () => {
       from: 'rls.current_tenant',
       to: 'acme.tenant',
     } as const;
-    await roundTrip(alterTenantPolicy({ ...change, joinTable: true }));
+    await expect(roundTrip(alterTenantPolicy({ ...change, joinTable: true }))).resolves.toBeUndefined();
   });
 });
 
 describe('runSql', () => {
-  it('runs what it is given', () => roundTrip(runSql('CREATE TABLE extra (id int)', 'DROP TABLE extra')));
+  it('runs what it is given', async () => {
+    await expect(
+      roundTrip(runSql('CREATE TABLE extra (id int)', 'DROP TABLE extra')),
+    ).resolves.toBeUndefined();
+  });
 });
