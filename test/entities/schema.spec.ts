@@ -60,6 +60,14 @@ describe.each(TENANT_ID_TYPES)('the schema of entities with %s tenants', (tenant
     ]);
   });
 
+  it('leads the indexes of join tables with the tenant column, one for each side', async () => {
+    const indexes = await db.asSuperuser<{ columns: string }>(
+      `SELECT substring(indexdef FROM '\\((.*)\\)') AS columns FROM pg_indexes
+       WHERE tablename = 'task_tags_tag' AND indexdef NOT LIKE '%UNIQUE%' ORDER BY 1`,
+    );
+    expect(indexes.map(({ columns }) => columns)).toEqual(['tenant_id, tag_id', 'tenant_id, task_id']);
+  });
+
   it('shows the schema builder no difference once it is created and protected', async () => {
     expect(await db.pendingQueries()).toEqual([]);
   });
