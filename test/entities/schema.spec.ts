@@ -65,7 +65,7 @@ describe.each(TENANT_ID_TYPES)('the schema of entities with %s tenants', (tenant
       `SELECT substring(indexdef FROM '\\((.*)\\)') AS columns FROM pg_indexes
        WHERE tablename = 'task_tags_tag' AND indexdef NOT LIKE '%UNIQUE%' ORDER BY 1`,
     );
-    expect(indexes.map(({ columns }) => columns)).toEqual(['tenant_id, tag_id', 'tenant_id, task_id']);
+    expect(indexes.map(({ columns }) => columns)).toEqual(['tenant_id, "tagId"', 'tenant_id, "taskId"']);
   });
 
   it('shows the schema builder no difference once it is created and protected', async () => {
