@@ -122,6 +122,18 @@ class StageController {
 
 const controllers = [StageController];
 
+/** A request body whose pieces arrive one after the other. */
+function slowly(...pieces: string[]): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    async pull(controller) {
+      await delay(3);
+      const piece = pieces.shift();
+      if (piece === undefined) controller.close();
+      else controller.enqueue(Buffer.from(piece));
+    },
+  });
+}
+
 describe.each(PLATFORMS)('on %s, TenantContextMiddleware', (platform) => {
   const resolveTenant = jest.fn(fromHeader('x-tenant-id'));
   const authorize = jest.fn(async (tenantId: string) => {
@@ -144,20 +156,10 @@ describe.each(PLATFORMS)('on %s, TenantContextMiddleware', (platform) => {
   });
 
   it('does so behind a body that arrives piece by piece', async () => {
-    const pieces = Readable.from(
-      (async function* () {
-        yield Buffer.from('{"text":"');
-        for (let piece = 0; piece < 5; piece++) {
-          await delay(3);
-          yield Buffer.from('x'.repeat(1000));
-        }
-        yield Buffer.from('"}');
-      })(),
-    );
     const response = await app.current.get('/who', 'acme', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: Readable.toWeb(pieces) as ReadableStream,
+      body: slowly('{"text":"', 'x'.repeat(1000), 'y'.repeat(1000), '"}'),
       duplex: 'half',
     });
     expect(await response.json()).toEqual({ guard: 'acme', pipe: 'acme', handler: 'acme' });
@@ -211,6 +213,24 @@ describe.each(PLATFORMS)('on %s, TenantContextMiddleware', (platform) => {
     expect(response.status).toBe(500);
     expect(await response.text()).not.toContain('secret');
     expect(stages).toEqual({});
+  });
+});
+
+describe('on express, a middleware that waits for the body by itself', () => {
+  const app = useHttpApp('express', {
+    controllers,
+    middleware: true,
+    behindMiddleware: (request, _response, next) => request.on('data', () => undefined).on('end', next),
+  });
+
+  it('does not lose the tenant of those behind it', async () => {
+    const response = await app.current.get('/who', 'acme', {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream' },
+      body: slowly('some', 'bytes', 'in', 'pieces'),
+      duplex: 'half',
+    });
+    expect(await response.json()).toEqual({ guard: 'acme', pipe: 'acme', handler: 'acme' });
   });
 });
 

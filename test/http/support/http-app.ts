@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
   Module,
@@ -29,6 +30,8 @@ export interface AppOptions {
   context?: Partial<TenantContextOptions>;
   /** Puts TenantContextMiddleware in front of all routes. */
   middleware?: boolean;
+  /** A middleware between TenantContextMiddleware and the routes. */
+  behindMiddleware?: (request: IncomingMessage, response: ServerResponse, next: () => void) => void;
   /** What comes before the module's middleware: guards, filters, middleware that authenticates. */
   configure?: (app: INestApplication) => void;
 }
@@ -58,7 +61,8 @@ export async function startHttpApp(platform: Platform, options: AppOptions): Pro
   })
   class AppModule implements NestModule {
     configure(consumer: MiddlewareConsumer): void {
-      if (options.middleware) consumer.apply(TenantContextMiddleware).forRoutes('{*path}');
+      const { middleware, behindMiddleware = (_request, _response, next) => next() } = options;
+      if (middleware) consumer.apply(TenantContextMiddleware, behindMiddleware).forRoutes('{*path}');
     }
   }
   const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();

@@ -10,8 +10,8 @@ const boundEmitters = new WeakSet<object>();
 /**
  * From now on each listener added to `emitter` runs in the context in which it was added, instead of the context
  * of whoever emits. For a request and its response that is the HTTP server's, or that of the request before it on the
- * same connection: without this the tenant is lost when a body parser waits for the body (Fastify), and when a
- * stream that a handler pipes into the response goes on after `'drain'`.
+ * same connection: without this the tenant is lost when a middleware waits for the body by itself, and when a stream
+ * that a handler pipes into the response goes on after `'drain'`.
  *
  * Listeners that were added before stay as they are: an outsider's listener must not run as the handler's tenant.
  */
