@@ -14,7 +14,7 @@ export function processOutput(): CliOutput {
   return {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
-    colors: process.stdout.isTTY && process.stderr.isTTY && !process.env.NO_COLOR,
+    colors: [process.stdout, process.stderr].every(({ isTTY }) => isTTY) && !process.env.NO_COLOR,
   };
 }
 
