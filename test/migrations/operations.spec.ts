@@ -10,6 +10,7 @@ import {
   protectJoinTable,
   protectTable,
   runSql,
+  tenantIndex,
   unprotectTable,
   type RlsOperation,
 } from '../../libs/rls-tenants/src/migrations/index.js';
@@ -284,6 +285,45 @@ describe('compositeForeignKey', () => {
   });
 });
 
+describe('tenantIndex', () => {
+  it('takes the place of an index, and down restores that', async () => {
+    await queryRunner.query('CREATE INDEX "by Name" ON project (name, "id")');
+    const operation = tenantIndex({ table: 'public.project', columns: ['name', 'id'], replaces: 'by Name' });
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
+    await operation.up(queryRunner);
+    const indexes = (await queryRunner.getTable('project'))?.indices.map(({ name }) => name);
+    expect(indexes).toEqual([migrator.namingStrategy.indexName('project', ['tenant_id', 'name', 'id'])]);
+  });
+
+  it.each([
+    'CREATE UNIQUE INDEX old ON project (name)',
+    'CREATE INDEX old ON project (name DESC)',
+    'CREATE INDEX old ON project (name) WHERE id > 0',
+    'CREATE INDEX old ON project (name) INCLUDE (id)',
+    'CREATE INDEX old ON project (lower(name))',
+    'CREATE INDEX old ON project USING hash (name)',
+    'CREATE INDEX old ON project (name text_pattern_ops)',
+    'CREATE INDEX old ON project (name) WITH (fillfactor = 50)',
+    'CREATE INDEX old ON project (id)',
+    'CREATE INDEX old ON tag (id)',
+  ])('refuses to replace what down could not restore: %s', async (sql) => {
+    await queryRunner.query(sql);
+    const up = tenantIndex({ table: 'project', columns: ['name'], replaces: 'old' }).up(queryRunner);
+    await expect(up).rejects.toThrow('Table "project" has no ordinary index "old" on (name) to replace.');
+  });
+
+  it('needs a name for what it replaces, or none', async () => {
+    const operation = tenantIndex({ table: 'project', columns: ['name'], name: 'new "index"' });
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
+    await expect(
+      tenantIndex({ table: 'project', columns: [], replaces: false }).up(queryRunner),
+    ).resolves.toBeUndefined();
+    await expect(
+      tenantIndex({ table: 'project', columns: ['name'], replaces: true }).up(queryRunner),
+    ).rejects.toThrow('has no ordinary index');
+  });
+});
+
 describe('protectJoinTable', () => {
   const sides = () => [
     { table: 'project', columns: [{ column: 'project_id', referencedColumn: 'id' }] },
@@ -295,13 +335,17 @@ describe('protectJoinTable', () => {
     for (const table of ['project', 'tag']) await protectTable({ table, ...settings() }).up(queryRunner);
   };
 
-  it('adds a tenant column, fills it, replaces the foreign keys and isolates', async () => {
+  it('adds a tenant column, fills it, replaces foreign keys and indexes, and isolates', async () => {
     const plain = (column: string) => migrator.namingStrategy.foreignKeyName('project_tag', [column]);
     await queryRunner.query(
       `ALTER TABLE project_tag
          ADD CONSTRAINT "${plain('project_id')}" FOREIGN KEY (project_id) REFERENCES project ON DELETE CASCADE ON UPDATE CASCADE,
          ADD CONSTRAINT "${plain('tag_id')}" FOREIGN KEY (tag_id) REFERENCES tag ON DELETE CASCADE ON UPDATE CASCADE`,
     );
+    for (const column of ['project_id', 'tag_id']) {
+      const index = migrator.namingStrategy.indexName('project_tag', [column]);
+      await queryRunner.query(`CREATE INDEX "${index}" ON project_tag (${column})`);
+    }
     await protectSides();
     const operation = protectJoinTable({ joinTable: 'project_tag', ...settings(), sides: sides() });
     await expect(roundTrip(operation)).resolves.toBeUndefined();
@@ -328,7 +372,7 @@ describe('protectJoinTable', () => {
     const up = protectJoinTable({
       joinTable: 'project_tag',
       ...settings(),
-      sides: sides().map((side) => ({ ...side, replaces: false })),
+      sides: sides().map((side) => ({ ...side, replaces: false, replacesIndex: false })),
     }).up(queryRunner);
     await expect(up).rejects.toMatchObject({ code: '23503' });
   });

@@ -97,6 +97,28 @@ export async function foreignKeyOf(
 }
 
 /**
+ * The columns of an index that is valid and otherwise as `CREATE INDEX name ON table (columns)` makes it: a B-tree that
+ * is not unique, without predicate, expressions, included columns, other orders or parameters.
+ */
+export async function ordinaryIndexColumnsOf(
+  queryRunner: QueryRunner,
+  table: string,
+  name: string,
+): Promise<string[] | undefined> {
+  const [index] = await select<{ columns: string[] }>(
+    queryRunner,
+    `SELECT columns FROM pg_index JOIN pg_class c ON c.oid = indexrelid, LATERAL (
+       SELECT array_agg(attname::text ORDER BY n) AS columns,
+         format(' USING btree (%s)', string_agg(quote_ident(attname), ', ' ORDER BY n)) AS ordinary
+       FROM unnest(indkey) WITH ORDINALITY AS k(num, n) JOIN pg_attribute ON attrelid = indrelid AND attnum = num) AS parts
+     WHERE indrelid = to_regclass($1) AND relname = $2 AND indisvalid AND NOT indisunique
+       AND right(pg_get_indexdef(indexrelid), length(ordinary)) = ordinary`,
+    [quoteTable(table), name],
+  );
+  return index?.columns;
+}
+
+/**
  * What it takes to use the table: the privileges on it, and with INSERT those on the sequences that its column defaults
  * call. (An identity column's sequence takes no privilege.)
  *
@@ -186,6 +208,11 @@ export function foreignKeyNameFor(
 /** The name TypeORM gives a unique constraint of these columns, so that `migration:generate` finds it. */
 export function uniqueNameFor(queryRunner: QueryRunner, table: string, columns: string[]): string {
   return namingStrategyOf(queryRunner).uniqueConstraintName(parseTableName(table).name, columns);
+}
+
+/** The name TypeORM gives an index of these columns, so that `migration:generate` finds it. */
+export function indexNameFor(queryRunner: QueryRunner, table: string, columns: string[]): string {
+  return namingStrategyOf(queryRunner).indexName(parseTableName(table).name, columns);
 }
 
 /** TypeORM 1.x renamed `connection` to `dataSource`. */

@@ -19,7 +19,9 @@ export {
 } from './operations/protect-table.operation.js';
 export { runSql } from './operations/run-sql.operation.js';
 export { addTenantColumn, type AddTenantColumnOptions } from './operations/tenant-column.operation.js';
+export { tenantIndex, type TenantIndexOptions } from './operations/tenant-index.operation.js';
 export { RlsMigration } from './rls-migration.js';
 export type { RlsOperation } from './rls-operation.js';
 export { withAllRows } from './admission.js';
 export { setupRolesSql, type RolesOptions, type RolesStep } from '../policies/index.js';
+export type { JoinTableSide, ReferentialAction, TablePrivilege } from '../policies/index.js';

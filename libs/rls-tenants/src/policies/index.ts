@@ -6,4 +6,5 @@ export * from './join-table-policy.js';
 export * from './roles.js';
 export * from './tenant-column.js';
 export * from './tenant-expression.js';
+export * from './tenant-index.js';
 export * from './tenant-policy.js';

@@ -13,13 +13,16 @@ import { protect, unprotect, type Protection } from '../protection.js';
 import { operation, sequence, type RlsOperation } from '../rls-operation.js';
 import { compositeForeignKey } from './composite-keys.operation.js';
 import { addTenantColumn } from './tenant-column.operation.js';
+import { tenantIndex } from './tenant-index.operation.js';
 
-/** A side of a join table, with its foreign key. The defaults are TypeORM's for a many-to-many relation. */
+/** A side of a join table, with its foreign key and index. The defaults are TypeORM's for a many-to-many relation. */
 export interface JoinTableForeignKey extends JoinTableSide {
   /** Default: the name that TypeORM's naming strategy gives the composite foreign key. */
   name?: string;
   /** The plain foreign key that the composite one takes the place of. Default `true`: the one that TypeORM named. */
   replaces?: boolean | string;
+  /** The index on the side's columns that one with the tenant column takes the place of. Default `true`: TypeORM's. */
+  replacesIndex?: boolean | string;
   /** Default `'CASCADE'`. */
   onDelete?: ReferentialAction;
   /** Default `'CASCADE'`. */
@@ -35,7 +38,8 @@ interface JoinTableOptions extends Omit<ExistsJoinTable, 'sides'> {
  * A join table to protect, in one of three forms:
  *
  * - `'add-column'`: it gets a tenant column of its own, filled from the first side, and composite foreign keys to its
- *   sides, which need `UNIQUE (tenant_id, id)` first ({@link compositeUnique}).
+ *   sides, which need `UNIQUE (tenant_id, id)` first ({@link compositeUnique}). Name the tenant-scoped sides; for another
+ *   side, add a {@link tenantIndex}.
  * - `'existing-column'`: it was created with tenant column and composite foreign keys.
  * - `'exists'`: its shape cannot change; it is protected through its sides, which is much slower.
  */
@@ -62,7 +66,15 @@ export function protectJoinTable(options: ProtectJoinTableOptions): RlsOperation
   const tenantColumn = options.tenantColumn ?? DEFAULT_TENANT_COLUMN;
   return sequence(`add a tenant column to join table "${options.joinTable}" and protect it`, [
     addTenantColumn({ ...table, fill: { from: first } }),
-    ...options.sides.map((side) => joinForeignKey(options.joinTable, tenantColumn, side)),
+    ...options.sides.flatMap((side) => [
+      joinForeignKey(options.joinTable, tenantColumn, side),
+      tenantIndex({
+        table: options.joinTable,
+        tenantColumn,
+        columns: side.columns.map(({ column }) => column),
+        replaces: side.replacesIndex ?? true,
+      }),
+    ]),
     protectOwnColumn,
   ]);
 }
