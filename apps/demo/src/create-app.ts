@@ -1,4 +1,4 @@
-import { StandardSchemaValidationPipe, type LogLevel } from '@nestjs/common';
+import { StandardSchemaValidationPipe } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
@@ -13,12 +13,9 @@ const DOCS_PATH = 'api/docs';
  *
  * @param appUrl the app role's connection string, for a prepared database.
  */
-export async function createApp(
-  appUrl: string,
-  logger: LogLevel[] = ['warn', 'error'],
-): Promise<NestExpressApplication> {
+export async function createApp(appUrl: string): Promise<NestExpressApplication> {
   const app = await NestFactory.create<NestExpressApplication>(AppModule.forDatabase(appUrl), {
-    logger,
+    logger: ['warn', 'error'],
     // A browser keeps its connections open; shutting down does not wait for it to go away.
     forceCloseConnections: true,
   });

@@ -60,11 +60,17 @@ async function createDatabase(serverUrl: string, database: string): Promise<void
 async function createRoles(serverUrl: string, database: string): Promise<void> {
   await withClient(databaseUrl(serverUrl, database).toString(), async (client) => {
     await client.query('BEGIN');
-    for (const { sql } of setupRolesSql(DEMO_ROLES)) await client.query(sql);
+    // Later on it would give back what a migration has revoked on purpose.
+    if (await isEmpty(client)) for (const { sql } of setupRolesSql(DEMO_ROLES)) await client.query(sql);
     for (const login of [DEMO_ROLES.appRole, DEMO_ROLES.migrationRole])
       await setPassword(client, serverUrl, login);
     await client.query('COMMIT');
   });
+}
+
+async function isEmpty(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query("SELECT to_regclass('public.migrations') IS NULL AS empty");
+  return rows[0].empty;
 }
 
 async function setPassword(client: pg.Client, serverUrl: string, login: DemoLogin): Promise<void> {

@@ -30,8 +30,12 @@ export class CreateSchema1764000000000 implements MigrationInterface {
     await queryRunner.query(
       `CREATE TABLE "task_tag" ("task_id" uuid NOT NULL, "tag_id" uuid NOT NULL, "tenant_id" uuid NOT NULL DEFAULT (NULLIF(current_setting('rls.current_tenant', true), ''))::uuid, CONSTRAINT "PK_9bd1d11e72e0471503a8c07b5dd" PRIMARY KEY ("task_id", "tag_id"))`,
     );
-    await queryRunner.query(`CREATE INDEX "IDX_8a266d51df4605134aa122fbda" ON "task_tag" ("task_id")`);
-    await queryRunner.query(`CREATE INDEX "IDX_343faa365ee706cad6e13a3828" ON "task_tag" ("tag_id")`);
+    await queryRunner.query(
+      `CREATE INDEX "IDX_309b309e721fad5dabce5affc4" ON "task_tag" ("tenant_id", "task_id")`,
+    );
+    await queryRunner.query(
+      `CREATE INDEX "IDX_8b36dd6e574e5bc53e2f7ef7e1" ON "task_tag" ("tenant_id", "tag_id")`,
+    );
     await queryRunner.query(
       `ALTER TABLE "tag" ADD CONSTRAINT "FK_9b708ddb562dda650d6b679fb1e" FOREIGN KEY ("tenant_id") REFERENCES "workspace"("id") ON DELETE CASCADE ON UPDATE NO ACTION`,
     );

@@ -1,6 +1,6 @@
 const tokens = new Map();
 
-/** Calls the API and returns its answer. @throws Error with the server's message. */
+/** Calls the API and returns its answer. @throws ApiError with the server's message. */
 export async function api(method, path, { token, body } = {}) {
   const response = await fetch(path, {
     method,
@@ -13,17 +13,40 @@ export async function api(method, path, { token, body } = {}) {
   if (response.status === 204) return undefined;
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  const message = [answer.message].flat().filter(Boolean).join(', ') || response.statusText;
-  // A restart of the server, or an hour, invalidates tokens: the next click signs in again.
-  if (response.status === 401) tokens.clear();
-  throw new Error(message);
+  throw new ApiError(
+    response.status,
+    [answer.message].flat().filter(Boolean).join(', ') || response.statusText,
+  );
 }
 
-/** Signs in, once per account, and returns the token. Tokens live in this page's memory only. */
-export async function signInAs(email, password) {
+/**
+ * Calls the API as somebody, signing in if need be. Tokens live in this page's memory only; an hour, or a restart of
+ * the server, makes them worthless, so that a refused one is replaced once.
+ */
+export async function apiAs({ user, password }, method, path, body) {
+  const call = async () => api(method, path, { token: await tokenOf(user.email, password), body });
+  try {
+    return await call();
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    tokens.delete(user.email);
+    return call();
+  }
+}
+
+class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The token, or the promise of it: calls that start together share one sign-in. */
+function tokenOf(email, password) {
   if (!tokens.has(email)) {
-    const { token } = await api('POST', '/api/auth/login', { body: { email, password } });
-    tokens.set(email, token);
+    const signIn = api('POST', '/api/auth/login', { body: { email, password } }).then(({ token }) => token);
+    signIn.catch(() => tokens.delete(email));
+    tokens.set(email, signIn);
   }
   return tokens.get(email);
 }

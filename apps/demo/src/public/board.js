@@ -1,4 +1,4 @@
-import { api } from './api.js';
+import { apiAs } from './api.js';
 import { element, fill, initials } from './dom.js';
 
 const STATUSES = [
@@ -13,6 +13,7 @@ const day = new Intl.DateTimeFormat('en', { day: 'numeric', month: 'short' });
 let session;
 let guarded;
 let wired = false;
+let loads = 0;
 
 /** Shows the tasks of whoever is signed in. */
 export async function showBoard(currentSession, guard) {
@@ -23,18 +24,33 @@ export async function showBoard(currentSession, guard) {
 }
 
 async function load() {
-  const shown = session;
-  const call = (path) => api('GET', path, { token: shown.token });
-  const status = byId('status-filter').value;
-  const [me, projects, tasks, tags, users] = await Promise.all([
-    call('/api/me'),
-    call('/api/projects'),
-    call(status ? `/api/tasks?status=${status}` : '/api/tasks'),
-    call('/api/tags'),
-    call('/api/users'),
-  ]);
-  // Somebody else may have signed in meanwhile.
-  if (shown !== session) return;
+  const ticket = ++loads;
+  const container = byId('projects');
+  container.setAttribute('aria-busy', 'true');
+  try {
+    const rows = await rowsOf(session, byId('status-filter').value);
+    // A later load wins: somebody else may have signed in meanwhile.
+    if (ticket === loads) render(rows);
+  } finally {
+    if (ticket === loads) container.removeAttribute('aria-busy');
+  }
+}
+
+async function rowsOf(session, status) {
+  const paths = [
+    '/api/me',
+    '/api/projects',
+    status ? `/api/tasks?status=${status}` : '/api/tasks',
+    '/api/tags',
+    '/api/users',
+  ];
+  const [me, projects, tasks, tags, users] = await Promise.all(
+    paths.map((path) => apiAs(session, 'GET', path)),
+  );
+  return { me, projects, tasks, tags, users };
+}
+
+function render({ me, projects, tasks, tags, users }) {
   byId('workspace-name').textContent = me.workspace.name;
   byId('workspace-facts').textContent =
     `${tasks.length} tasks in ${projects.length} projects, ${tags.length} tags, ${users.length} members. Signed in as ${me.name}.`;
@@ -147,7 +163,7 @@ function deleteButton(task) {
 
 function change(method, { id }, body) {
   return guarded(async () => {
-    await api(method, `/api/tasks/${id}`, { token: session.token, body });
+    await apiAs(session, method, `/api/tasks/${id}`, body);
     await load();
   });
 }
@@ -178,7 +194,7 @@ function wire() {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     guarded(async () => {
-      await api('POST', '/api/tasks', { token: session.token, body: newTask(new FormData(form)) });
+      await apiAs(session, 'POST', '/api/tasks', newTask(new FormData(form)));
       form.reset();
       showForm(false);
       toggle.focus();

@@ -1,4 +1,4 @@
-import { api } from './api.js';
+import { apiAs } from './api.js';
 import { element, fill, initials } from './dom.js';
 
 const KEYWORDS =
@@ -17,7 +17,7 @@ let runs = 0;
 export async function showLab(labContext) {
   context = labContext;
   if (!queries) {
-    queries = await api('GET', '/api/lab', { token: context.state.session.token });
+    queries = await apiAs(context.state.session, 'GET', '/api/lab');
     selected = queries[0];
     renderQueries();
     for (const radio of document.querySelectorAll('input[name=mode]')) {
@@ -52,9 +52,9 @@ async function run() {
   results.setAttribute('aria-busy', 'true');
   renderStatement(query);
   try {
-    const sessions = await context.sessions(sideBySide());
+    const sessions = context.sessions(sideBySide());
     const answers = await Promise.all(
-      sessions.map((session) => api('POST', `/api/lab/${query.id}`, { token: session.token })),
+      sessions.map((session) => apiAs(session, 'POST', `/api/lab/${query.id}`)),
     );
     // A later click wins.
     if (ticket !== runs) return;
@@ -98,6 +98,7 @@ function pane(session, answer) {
         element('span', { class: 'pane-time' }, `${answer.durationMs.toFixed(1)} ms`),
       ]),
       verdictBlock(answer),
+      parametersBlock(answer),
       answer.error ? refusal(answer.error) : rowsBlock(session, answer),
       planBlock(answer),
     ],
@@ -131,6 +132,16 @@ function verdictBlock({ error, affected, visible, total, rolledBack, id }) {
     ]),
     meter,
   ]);
+}
+
+/** The values are the same statement's, and differ from tenant to tenant: each one's neighbour is another. */
+function parametersBlock({ parameters }) {
+  if (parameters.length === 0) return null;
+  const lines = parameters.map((value, index) => {
+    const workspace = context.state.workspaces.find(({ id }) => id === value);
+    return element('li', {}, `$${index + 1} = ${value}${workspace ? ` (${workspace.name})` : ''}`);
+  });
+  return element('ul', { class: 'parameters', 'aria-label': 'Parameters' }, lines);
 }
 
 function refusal({ code, message, hint }) {

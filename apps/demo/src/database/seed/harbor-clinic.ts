@@ -31,7 +31,6 @@ export const harborClinic: SeedWorkspace = {
         task('Hand rub dispensers at every door', 'todo', 'normal', 8, ELENA, ['hygiene']),
         task('Test the nurse call in room 2.14', 'todo', 'high', 4, JONAS, ['equipment', 'urgent']),
         task('Cleaning schedule for the wing', 'todo', 'normal', 15, ELENA, ['hygiene']),
-        task('Opening day for referring doctors', 'todo', 'low', 30, JONAS, []),
       ],
     },
     {
@@ -54,7 +53,6 @@ export const harborClinic: SeedWorkspace = {
         task('Penetration test by an outside firm', 'todo', 'high', 20, JONAS, ['audit', 'urgent']),
         task('Train the front desk on portal questions', 'todo', 'normal', 13, ELENA, ['training']),
         task('Delete test accounts before going live', 'todo', 'high', 22, JONAS, ['privacy']),
-        task('Feedback form after the visit', 'todo', 'low', null, null, ['patients']),
       ],
     },
     {
@@ -72,7 +70,6 @@ export const harborClinic: SeedWorkspace = {
         task('Resuscitation course, group B', 'todo', 'high', 14, SAMIRA, ['training']),
         task('Wheelchairs: check brakes', 'todo', 'normal', 10, ELENA, ['equipment']),
         task('Interpreter for Tuesday consultations', 'todo', 'normal', 5, SAMIRA, ['patients', 'rota']),
-        task('Quiet hour on the ward', 'todo', 'low', null, ELENA, ['patients']),
         task('Shredder bins next to the printers', 'todo', 'normal', 12, JONAS, ['privacy']),
       ],
     },
