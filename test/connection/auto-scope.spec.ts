@@ -24,15 +24,13 @@ describe('auto-scope', () => {
       [B, 'b'],
     ] as const) {
       await tenantContext(tenantId, () =>
-        ds
-          .getRepository(Notebook)
-          .save({
-            title: name,
-            notes: [
-              Object.assign(new Note(), { body: `${name}1` }),
-              Object.assign(new Note(), { body: `${name}2` }),
-            ],
-          }),
+        ds.getRepository(Notebook).save({
+          title: name,
+          notes: [
+            Object.assign(new Note(), { body: `${name}1` }),
+            Object.assign(new Note(), { body: `${name}2` }),
+          ],
+        }),
       );
     }
   });

@@ -298,7 +298,7 @@ describe('every statement carries its caller’s tenant', () => {
     it('after an admin statement the role is the login’s own again', async () => {
       const role = 'SELECT current_user AS role';
       await lenient.transaction(async (manager) => {
-        const roleIn = async () => ((await manager.query(role)) as [{ role: string }])[0].role;
+        const roleIn = async () => (await manager.query<[{ role: string }]>(role))[0].role;
         expect(await adminContext('probe', roleIn)).toBe(db.roles.admin);
         expect(await tenantContext(A, roleIn)).toBe(db.roles.app);
         expect(await adminContext('probe', roleIn)).toBe(db.roles.admin);

@@ -46,15 +46,15 @@ max_client_conn = 100
   );
   // PgBouncer refuses to run as root.
   const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-  const process_ = spawn('pgbouncer', ['-q', ...asNobody, config], { stdio: 'ignore' });
-  const exited = new Promise((done) => process_.once('exit', done));
-  await listening(port, process_);
+  const server = spawn('pgbouncer', ['-q', ...asNobody, config], { stdio: 'ignore' });
+  const exited = new Promise((done) => server.once('exit', done));
+  await listening(port, server);
   target.port = String(port);
   target.hostname = '127.0.0.1';
   return {
     url: target.toString(),
     async stop() {
-      process_.kill('SIGINT');
+      server.kill('SIGINT');
       await exited;
       rmSync(home, { recursive: true, force: true });
     },

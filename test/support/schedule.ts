@@ -31,12 +31,15 @@ export interface ScheduleResult {
   wrong: string[];
 }
 
-/** Rows an operation saw and the tenant they must all belong to (`null`: there must be none; `'all'`: admin). */
+/** What an admin must see: rows of more than one tenant. */
+const ALL = Symbol('every tenant');
+
+/** Rows an operation saw and the tenant they must all belong to (`null`: there must be none). */
 interface Actor {
   random: () => number;
   check: (
     what: string,
-    expected: string | null | 'all',
+    expected: string | null | typeof ALL,
     rows: { tenant_id?: string; tenantId?: string }[],
   ) => void;
 }
@@ -153,9 +156,9 @@ const OPERATIONS: Record<string, [number, Operation]> = {
   update: [
     6,
     async (ds, { check }, tenantId) => {
-      const [rows] = (await ds.query('UPDATE note SET body = body RETURNING tenant_id')) as [
-        { tenant_id: string }[],
-      ];
+      const [rows] = await ds.query<[{ tenant_id: string }[]]>(
+        'UPDATE note SET body = body RETURNING tenant_id',
+      );
       check('update', tenantId, rows);
     },
   ],
@@ -239,7 +242,7 @@ const OPERATIONS: Record<string, [number, Operation]> = {
         const other = tenant(1 + Math.floor(random() * 50));
         check('mine', tenantId, await raw(manager));
         await tenantContext(other, async () => check('other', other, await raw(manager)));
-        await adminContext('random schedule', async () => check('admin', 'all', await raw(manager)));
+        await adminContext('random schedule', async () => check('admin', ALL, await raw(manager)));
         await withoutTenant(async () => check('nobody', null, await raw(manager)));
         check('mine again', tenantId, await raw(manager));
       }),
@@ -269,7 +272,7 @@ const OPERATIONS: Record<string, [number, Operation]> = {
   ],
   admin: [
     2,
-    (ds, { check }) => adminContext('random schedule', async () => check('admin', 'all', await raw(ds))),
+    (ds, { check }) => adminContext('random schedule', async () => check('admin', ALL, await raw(ds))),
   ],
   nobody: [4, (ds, { check }) => withoutTenant(async () => check('nobody', null, await raw(ds)))],
   callback: [
@@ -341,12 +344,12 @@ export async function runSchedule(options: ScheduleOptions): Promise<ScheduleRes
 }
 
 function explain(
-  expected: string | null | 'all',
+  expected: string | null | typeof ALL,
   rows: { tenant_id?: string; tenantId?: string }[],
 ): string | undefined {
   const seen = new Set(rows.map((row) => row.tenant_id ?? row.tenantId ?? 'a row without tenant'));
   if (expected === null) return seen.size === 0 ? undefined : `nobody saw ${[...seen].join()}`;
-  if (expected === 'all') return seen.size > 1 ? undefined : `admin saw ${[...seen].join()}`;
+  if (expected === ALL) return seen.size > 1 ? undefined : `admin saw ${[...seen].join()}`;
   return seen.size === 1 && seen.has(expected)
     ? undefined
     : `expected ${expected}, saw ${[...seen].join() || 'no rows'}`;

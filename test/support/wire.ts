@@ -13,10 +13,7 @@ export interface Wire {
 }
 
 /** A TCP proxy in front of PostgreSQL that reads the protocol. */
-export async function startWire(
-  target: { port: number; host: string },
-  options: { latencyMs?: number } = {},
-): Promise<Wire> {
+export async function startWire(target: { port: number; host: string }): Promise<Wire> {
   let sent: string[] = [];
   let roundTrips = 0;
   const sockets = new Set<Socket>();
@@ -28,26 +25,12 @@ export async function startWire(
       socket.on('close', () => sockets.delete(socket));
     }
     let serverSpoke = true;
-    let bytes = Buffer.alloc(0);
-    let started = false;
-    const later = (write: () => void) => (options.latencyMs ? setTimeout(write, options.latencyMs) : write());
+    const read = messageReader((type) => sent.push(type));
     client.on('data', (chunk) => {
-      bytes = Buffer.concat([bytes, chunk]);
-      if (!started && bytes.length >= 4) {
-        const length = bytes.readUInt32BE(0);
-        if (bytes.length >= length) {
-          bytes = bytes.subarray(length);
-          started = true;
-        }
-      }
-      while (started && bytes.length >= 5 && bytes.length > bytes.readUInt32BE(1)) {
-        const type = String.fromCharCode(bytes[0]!);
-        if (type !== 'p') sent.push(type);
-        bytes = bytes.subarray(1 + bytes.readUInt32BE(1));
-      }
+      read(chunk);
       if (serverSpoke) roundTrips++;
       serverSpoke = false;
-      later(() => upstream.write(chunk));
+      upstream.write(chunk);
     });
     upstream.on('data', (chunk) => {
       serverSpoke = true;
@@ -75,5 +58,23 @@ export async function startWire(
       for (const socket of sockets) socket.destroy();
       await new Promise((done) => server.close(done));
     },
+  };
+}
+
+/** Reads a client's messages, after the untyped start-up message; passwords are left out. */
+function messageReader(onMessage: (type: string) => void): (chunk: Buffer) => void {
+  let bytes = Buffer.alloc(0);
+  let started = false;
+  return (chunk) => {
+    bytes = Buffer.concat([bytes, chunk]);
+    for (;;) {
+      const header = started ? 1 : 0;
+      const end = bytes.length >= header + 4 ? header + bytes.readUInt32BE(header) : Infinity;
+      if (bytes.length < end) return;
+      const type = started ? String.fromCharCode(bytes[0]!) : 'p';
+      if (type !== 'p') onMessage(type);
+      started = true;
+      bytes = bytes.subarray(end);
+    }
   };
 }

