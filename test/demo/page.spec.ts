@@ -1,5 +1,4 @@
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
-import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { harborClinic } from '../../apps/demo/src/database/seed/harbor-clinic.js';
@@ -193,7 +192,8 @@ function testPage(executablePath: string): void {
   it.each(['light', 'dark'] as const)(
     'is drawn for %s screens, wide and narrow, without scrolling sideways',
     async (scheme) => {
-      const directory = await mkdtemp(join(tmpdir(), 'demo-page-'));
+      // To be looked at; each run replaces those of the one before.
+      const directory = join(tmpdir(), `nestjs-rls-tenants-screenshots-${process.getuid?.() ?? 'user'}`);
       await page.close();
       page = await open(scheme);
       const background = await page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
