@@ -378,6 +378,16 @@ describe('every statement carries its caller’s tenant', () => {
       );
     });
 
+    it('after a stream in a transaction the rest of it keeps its tenant', async () => {
+      await tenantContext(A, () =>
+        ds.transaction(async (manager) => {
+          const stream = await manager.queryRunner!.stream('SELECT body FROM note');
+          expect(bodies((await stream.toArray()) as { body: string }[])).toEqual(['a1', 'a2']);
+          expect(bodies(await manager.find(Note))).toEqual(['a1', 'a2']);
+        }),
+      );
+    });
+
     it('statements issued together in one transaction keep their own contexts', async () => {
       await ds.transaction(async (manager) => {
         const rows = await Promise.all(
