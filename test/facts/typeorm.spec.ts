@@ -96,7 +96,6 @@ describe('TypeORM', () => {
         async down(): Promise<void> {}
       }
       const runners = await Promise.all([migrator(Count1760000000000), migrator(Count1760000000000)]);
-      await runners[0]!.createQueryRunner().query('SELECT 1');
       await db.as(
         'migrator',
         'CREATE TABLE migrations (id serial PRIMARY KEY, "timestamp" bigint NOT NULL, name varchar NOT NULL)',
