@@ -34,3 +34,9 @@ export class RlsViolationError extends RlsTenantsError {
 
 /** The configuration, the entities or the database contradict each other, so isolation cannot be promised. */
 export class RlsConfigurationError extends RlsTenantsError {}
+
+/** Another runner holds the migration lock, the lock was lost, or a pooler in between can hold none. */
+export class MigrationLockError extends RlsTenantsError {}
+
+/** A migration failed, or its record contradicts the code. The message says what of it is left in the database. */
+export class MigrationFailedError extends RlsTenantsError {}
