@@ -25,3 +25,18 @@ export type { RlsOperation } from './rls-operation.js';
 export { withAllRows } from './admission.js';
 export { setupRolesSql, type RolesOptions, type RolesStep } from '../policies/index.js';
 export type { JoinTableSide, ReferentialAction, TablePrivilege } from '../policies/index.js';
+export { ConcurrentMigration } from './concurrent-migration.js';
+export { outsideTransaction } from './outside-transaction.js';
+export { concurrentIndex, type ConcurrentIndexOptions } from './operations/concurrent-index.operation.js';
+export type { IndexDefinition } from '../policies/index.js';
+export type { MigrationDataSourceSettings } from './migration-data-source.js';
+export { runOn, withHints, type AllowMigrate, type MigrationHints, type Restriction } from './run-on.js';
+export {
+  MigrationRunner,
+  type IdempotentMigration,
+  type MigrationRunnerOptions,
+} from './runner/migration-runner.js';
+export type { Backend } from './runner/backends.js';
+export type { MigrationEvent, MigrationStep } from './runner/migration-events.js';
+export type { MigrationStatus } from './runner/migration-history.js';
+export type { RetryOptions } from './runner/retry.js';

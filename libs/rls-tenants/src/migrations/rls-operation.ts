@@ -34,7 +34,8 @@ export async function runAll(queryRunner: QueryRunner, statements: readonly stri
   for (const statement of statements) await queryRunner.query(statement);
 }
 
-function inTransaction(step: Step): Step {
+/** The step as a whole or not at all: in the transaction there is, or in one of its own. */
+export function inTransaction(step: Step): Step {
   return async (queryRunner) => {
     if (queryRunner.isTransactionActive) return step(queryRunner);
     await queryRunner.startTransaction();

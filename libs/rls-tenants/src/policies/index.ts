@@ -8,3 +8,4 @@ export * from './tenant-column.js';
 export * from './tenant-expression.js';
 export * from './tenant-index.js';
 export * from './tenant-policy.js';
+export * from './live-index.js';
