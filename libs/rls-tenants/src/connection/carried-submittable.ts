@@ -1,3 +1,5 @@
+import { AsyncResource } from 'node:async_hooks';
+import { bindMethods } from '../context/keep-context.js';
 import type { TenantContextState } from '../context/tenant-context.js';
 import { RlsTenantsError } from '../errors.js';
 import { shiftPosition } from './carried-query.js';
@@ -9,18 +11,47 @@ import type { PgConnection, PgServerError, Submittable } from './pg-internals.js
 type Handler = (...args: unknown[]) => void;
 type Handlers = Record<string, Handler | undefined>;
 
+// Where a statement's own code, or a listener on it, goes on: without a scope that is the context of the socket.
+const CONTINUATIONS = [
+  'emit',
+  'handlePortalSuspended',
+  'handleReadyForQuery',
+  'handleCopyInResponse',
+  'handleError',
+] as const;
+
+/** For whom a statement is submitted, and in whose context it goes on. */
+interface Caller {
+  state: TenantContextState;
+  carrying: Carrying;
+  scope: AsyncResource;
+}
+
+const callers = new WeakMap<Submittable, Caller>();
+
 /**
  * Makes a statement of another package (pg-cursor, pg-query-stream, pg-copy-streams) send the tenant in front of
  * itself. The statement's own first write is what sends it, so a statement refused before that leaves nothing half-sent.
+ * Its callbacks and listeners run in the caller's context. A statement that is submitted again is its last caller's.
  */
 export function carrySubmittable<T extends Submittable>(
   statement: T,
   state: TenantContextState,
   carrying: Carrying,
 ): T {
+  const caller = { state, carrying, scope: new AsyncResource('TenantContext') };
+  const known = callers.get(statement);
+  if (known) Object.assign(known, caller);
+  else bindToCaller(statement, caller);
+  return statement;
+}
+
+function bindToCaller(statement: Submittable, caller: Caller): void {
+  callers.set(statement, caller);
+  bindMethods((fn) => caller.scope.runInAsyncScope(fn), statement, CONTINUATIONS);
   const submit = statement.submit;
   statement.submit = function (connection) {
-    const front = carrying.frontOf(state);
+    const front = caller.carrying.frontOf(caller.state);
     if (front === undefined) return submit.call(statement, connection);
     const restore = sendInFront(statement, connection, front);
     connection.stream.cork();
@@ -32,7 +63,6 @@ export function carrySubmittable<T extends Submittable>(
       connection.stream.uncork();
     }
   };
-  return statement;
 }
 
 /** Arms the connection's first write with the front. Returns what disarms it. */

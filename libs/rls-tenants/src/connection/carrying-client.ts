@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { currentTenantContext, type TenantContextState } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
 import { carriedQueryClass, type CarriedQuery } from './carried-query.js';
@@ -39,6 +40,8 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     statement.state = state;
     statement.query_timeout = (config as { query_timeout?: number }).query_timeout!;
     if (statement.callback) {
+      // The socket calls back in the context of whoever opened the connection.
+      statement.callback = AsyncResource.bind(statement.callback);
       const refused = refusal(isolation, state, text);
       if (refused) process.nextTick(statement.callback, refused);
       else query.call(client, statement);

@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { withoutTenant } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
 import { carryOn, queryClassOf } from './carrying-client.js';
 import type { Isolation } from './isolation.js';
@@ -10,12 +11,15 @@ import type { PgPool, PoolConnectCallback } from './pg-internals.js';
  */
 export function carryOnPool(pool: PgPool, isolation: Isolation): void {
   if (queryClassOf(pool.Client) === undefined) throw noProtocolAccess();
-  const connect = pool.connect as (callback?: PoolConnectCallback) => Promise<unknown> | void;
+  const connect: (callback?: PoolConnectCallback) => unknown = pool.connect;
+  // A socket emits in the context it was opened in, for as long as it lives: it must not be the first caller's.
+  const pools = withoutTenant(() => new AsyncResource('TenantContext'));
 
   pool.connect = ((callback?: PoolConnectCallback) => {
     if (callback === undefined) {
       return (
-        connect.call(pool) as ReturnType<PgPool['connect']> & Promise<Parameters<typeof carryOn>[0]>
+        pools.runInAsyncScope(connect, pool) as ReturnType<PgPool['connect']> &
+          Promise<Parameters<typeof carryOn>[0]>
       ).then((client) => {
         carryOn(client, isolation);
         return client;
@@ -23,10 +27,11 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
     }
     // The pool calls back in the context of whoever released the client.
     const inCallersContext = AsyncResource.bind(callback);
-    return connect.call(pool, (error, client, release) => {
+    const carryFirst: PoolConnectCallback = (error, client, release) => {
       if (client) carryOn(client, isolation);
       inCallersContext(error, client, release);
-    });
+    };
+    return pools.runInAsyncScope(connect, pool, carryFirst);
   }) as PgPool['connect'];
 }
 

@@ -3,7 +3,7 @@ import { StreamableFile } from '@nestjs/common';
 import { isObservable, map, Observable, Subscriber, type MonoTypeOperatorFunction } from 'rxjs';
 
 /** Runs a function in an asynchronous context that was captured earlier. */
-type Scope = <T>(fn: () => T) => T;
+export type Scope = <T>(fn: () => T) => T;
 
 /** A method of an object that this library did not make: called with whatever the object's user passed. */
 // oxlint-disable-next-line typescript/no-explicit-any
@@ -132,7 +132,8 @@ function bindWebStream(scope: Scope, stream: object & Record<'getReader', Foreig
   if (has(stream, Symbol.asyncIterator)) replace(stream, Symbol.asyncIterator, bindOpener(scope, stream));
 }
 
-function bindMethods(scope: Scope, target: object, names: readonly string[]): void {
+/** Makes those of the methods that `target` has run in the scope, whoever calls them. */
+export function bindMethods(scope: Scope, target: object, names: readonly string[]): void {
   for (const name of names) {
     const method = (target as Record<string, ForeignMethod | undefined>)[name];
     if (typeof method !== 'function') continue;

@@ -1,0 +1,150 @@
+import pg from 'pg';
+import Cursor from 'pg-cursor';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
+import type { DataSource } from 'typeorm';
+import {
+  adminContext,
+  currentTenantContext,
+  tenantContext,
+  withoutTenant,
+} from '../../libs/rls-tenants/src/context/tenant-context.js';
+import { A, B, NOTES } from '../support/notes.js';
+import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
+
+const BODIES = 'SELECT body FROM note ORDER BY body';
+
+/** The pool below a data source, as an application may use it directly. */
+function poolOf(dataSource: DataSource): pg.Pool {
+  return (dataSource.driver as unknown as { master: pg.Pool }).master;
+}
+
+const bodies = (rows: { body: string }[]) => rows.map(({ body }) => body);
+
+describe('what applications do to a connection', () => {
+  let db: ProtectedDatabase;
+  /** One connection, so that what one statement leaves behind meets the next. */
+  let ds: DataSource;
+  let client: pg.PoolClient;
+
+  beforeAll(async () => {
+    db = await createProtectedDatabase(NOTES);
+    await db.asSuperuser(`INSERT INTO note (tenant_id, body) VALUES ('${A}', 'a'), ('${B}', 'b')`);
+  });
+  beforeEach(async () => {
+    ds = await db.isolated({ onMissingTenant: 'empty' }, { poolSize: 1 });
+    client = await poolOf(ds).connect();
+  });
+  afterEach(() => client.release());
+  afterAll(() => db.drop());
+
+  it('control: both tenants have a row', async () => {
+    expect(bodies(await db.asSuperuser(BODIES))).toEqual(['a', 'b']);
+  });
+
+  describe('callbacks and listeners act for whoever issued the statement, not for whoever opened the connection', () => {
+    let openedByA: pg.PoolClient;
+    let seen: (resolve: (rows: string[]) => void, reject: (error: Error) => void) => void;
+
+    beforeEach(async () => {
+      const another = await db.isolated({ onMissingTenant: 'empty' }, { poolSize: 2 });
+      const initial = await poolOf(another).connect(); // the connection that initialize() opened
+      openedByA = await tenantContext(A, () => poolOf(another).connect());
+      initial.release();
+      seen = (resolve, reject) => void another.query(BODIES).then((rows) => resolve(bodies(rows)), reject);
+    });
+    afterEach(() => openedByA.release());
+
+    const continuations: [string, (next: () => void) => void][] = [
+      ['a callback of client.query', (next) => openedByA.query('SELECT 1', next)],
+      ['a callback with values', (next) => openedByA.query('SELECT $1::int', [1], next)],
+      ['a callback that gets an error', (next) => openedByA.query('SELECT 1/0', next)],
+      ['a row listener of a Query', (next) => openedByA.query(new pg.Query('SELECT 1')).on('row', next)],
+      ['a callback of a Query', (next) => openedByA.query(new pg.Query('SELECT 1', next))],
+      [
+        'a callback of a cursor',
+        (next) => {
+          const cursor = openedByA.query(new Cursor('SELECT 1'));
+          cursor.read(2, next);
+        },
+      ],
+      [
+        'a listener on COPY … TO STDOUT',
+        (next) => openedByA.query(copyTo('COPY (SELECT 1) TO STDOUT')).on('end', next).resume(),
+      ],
+      [
+        'a listener on a failing COPY … TO STDOUT',
+        (next) => openedByA.query(copyTo('COPY nothing TO STDOUT')).on('error', next).resume(),
+      ],
+      [
+        'a listener on COPY … FROM STDIN',
+        (next) => openedByA.query(copyFrom('COPY country (name) FROM STDIN')).on('finish', next).end(),
+      ],
+    ];
+
+    it.each(continuations)('%s', async (_name, continuation) => {
+      const rows = await tenantContext(
+        B,
+        () => new Promise<string[]>((resolve, reject) => continuation(() => seen(resolve, reject))),
+      );
+      expect(rows).toEqual(['b']);
+    });
+
+    it('a callback of pool.query, and a listener on a stream', async () => {
+      const another = await db.isolated(
+        { onMissingTenant: 'empty' },
+        { poolSize: 2, extra: { idleTimeoutMillis: 1 } },
+      );
+      await new Promise((done) => setTimeout(done, 50));
+      expect(poolOf(another).totalCount).toBe(0);
+      await tenantContext(A, () => another.query('SELECT 1')); // opens it
+      const fromCallback = tenantContext(
+        B,
+        () =>
+          new Promise((resolve) => {
+            poolOf(another).query('SELECT 1', () => resolve(another.query(BODIES)));
+          }),
+      );
+      expect(await fromCallback).toEqual([{ body: 'b' }]);
+      const runner = another.createQueryRunner();
+      const fromListener = tenantContext(B, async () => {
+        const stream = await runner.stream('SELECT 1');
+        return new Promise((resolve) => stream.on('data', () => resolve(another.query(BODIES))));
+      });
+      expect(await fromListener).toEqual([{ body: 'b' }]);
+      await runner.release();
+    });
+
+    it('what a connection emits by itself is nobody’s', async () => {
+      const notified = new Promise((resolve) => {
+        openedByA.once('notification', () => resolve(currentTenantContext().kind));
+      });
+      await tenantContext(B, () => openedByA.query("LISTEN news; NOTIFY news, 'x'"));
+      expect(await notified).toBe('nobody');
+    });
+  });
+
+  describe('a Query that is submitted again', () => {
+    const submit = (query: pg.Query) =>
+      new Promise<string[]>((resolve, reject) => {
+        const rows: { body: string }[] = [];
+        query.removeAllListeners();
+        query.on('row', (row) => rows.push(row as { body: string }));
+        query.on('end', () => resolve(bodies(rows)));
+        query.on('error', reject);
+        client.query(query);
+      });
+
+    it.each([
+      ['simple', { text: BODIES }],
+      ['extended', { text: BODIES, queryMode: 'extended' }],
+      ['named', { text: BODIES, name: 'bodies' }],
+    ])('carries its last caller only (%s)', async (_name, config) => {
+      const query = new pg.Query(config as pg.QueryConfig);
+      const again = () => submit(query);
+      expect(await adminContext('control', again)).toEqual(['a', 'b']);
+      expect(await tenantContext(B, again)).toEqual(['b']);
+      expect(await withoutTenant(again)).toEqual([]);
+      expect(await tenantContext(A, again)).toEqual(['a']);
+    });
+  });
+});
