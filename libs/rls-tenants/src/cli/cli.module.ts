@@ -1,7 +1,8 @@
 import { Module } from '@nestjs/common';
 import { CheckRlsCommand } from './check-rls.command.js';
+import { MigrateCommand } from './migrate.command.js';
 import { SetupRolesCommand } from './setup-roles.command.js';
 
 /** The commands of the bin `rls-tenants`. */
-@Module({ providers: [CheckRlsCommand, SetupRolesCommand] })
+@Module({ providers: [CheckRlsCommand, MigrateCommand, SetupRolesCommand] })
 export class RlsCliModule {}

@@ -3,3 +3,4 @@ export { RlsCliModule } from './cli.module.js';
 export { ExitCode } from './exit-code.js';
 export { exitAfterOutput, runCli } from './run-cli.js';
 export { SetupRolesCommand } from './setup-roles.command.js';
+export { MIGRATION_DATA_SOURCE, MigrateCommand } from './migrate.command.js';

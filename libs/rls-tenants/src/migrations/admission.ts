@@ -50,7 +50,7 @@ export async function withAllRows(
   tables: readonly string[],
   work: () => Promise<void>,
 ): Promise<void> {
-  const hidden = (await queryRunner.query(HIDDEN_TABLES, [tables.map(quoteTable)])) as HiddenTable[];
+  const hidden = await hiddenTables(queryRunner, tables);
   const [{ before }] = (await queryRunner.query(`SELECT current_setting('row_security') AS before`)) as [
     { before: string },
   ];
@@ -63,11 +63,27 @@ export async function withAllRows(
   await setRowSecurity(queryRunner, before);
 }
 
+/**
+ * What keeps the current role from seeing all rows of tables, as the error that {@link withAllRows} would throw; nothing
+ * if it sees them all. Reads the catalog only.
+ */
+export async function admissionProblem(
+  queryRunner: QueryRunner,
+  tables: readonly string[],
+): Promise<RlsConfigurationError | undefined> {
+  const hidden = await hiddenTables(queryRunner, tables);
+  return hidden.length === 0 ? undefined : notAdmitted(hidden);
+}
+
+async function hiddenTables(queryRunner: QueryRunner, tables: readonly string[]): Promise<HiddenTable[]> {
+  return (await queryRunner.query(HIDDEN_TABLES, [tables.map(quoteTable)])) as HiddenTable[];
+}
+
 function setRowSecurity(queryRunner: QueryRunner, value: string): Promise<unknown> {
   return queryRunner.query(`SELECT set_config('row_security', $1, true)`, [value]);
 }
 
-function notAdmitted(hidden: readonly HiddenTable[], cause: unknown): RlsConfigurationError {
+function notAdmitted(hidden: readonly HiddenTable[], cause?: unknown): RlsConfigurationError {
   const role = hidden[0]!.role;
   const steps = hidden.map(({ table, admitted }) =>
     admitted[0] === undefined
