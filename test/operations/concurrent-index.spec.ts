@@ -171,9 +171,9 @@ describe('concurrentIndex', () => {
   });
 
   it('is run and reverted by TypeORM, killed after any statement', async () => {
-    expect(await expectToSurviveKills(db, [concurrentIndex({ ...byEmail, unique: true })])).toBeGreaterThan(
-      10,
-    );
+    expect(
+      await expectToSurviveKills(db, [concurrentIndex({ ...byEmail, unique: true })]),
+    ).toBeGreaterThanOrEqual(7);
   });
 
   it('lets readers and writers go on while it builds over 200,000 rows', async () => {

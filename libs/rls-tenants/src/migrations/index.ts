@@ -40,3 +40,9 @@ export type { Backend } from './runner/backends.js';
 export type { MigrationEvent, MigrationStep } from './runner/migration-events.js';
 export type { MigrationStatus } from './runner/migration-history.js';
 export type { RetryOptions } from './runner/retry.js';
+export {
+  parentIndex,
+  partitionedIndex,
+  partitionIndexes,
+  type PartitionedIndexOptions,
+} from './operations/partitioned-index.operation.js';
