@@ -147,4 +147,113 @@ describe('what applications do to a connection', () => {
       expect(await tenantContext(A, again)).toEqual(['a']);
     });
   });
+
+  describe('a statement reports the same error as without the tenant in front', () => {
+    type Outcome = { rows: number } | { code?: string; message: string; position?: string };
+    const outcome = (query: Promise<pg.QueryResult>): Promise<Outcome> =>
+      query.then(
+        ({ rows }) => ({ rows: rows.length }),
+        ({ code, message, position }: pg.DatabaseError) => ({ code, message, position }) as Outcome,
+      );
+    const unsendable = {
+      toPostgres() {
+        throw new Error('cannot be sent');
+      },
+    };
+    const configs: [string, object][] = [
+      ['no text', {}],
+      ['an empty text', { text: '' }],
+      ['an empty extended text', { text: '', queryMode: 'extended' }],
+      ['an empty paged text', { text: '', rows: 1 }],
+      ['a comment only', { text: '-- nothing' }],
+      ['semicolons only', { text: ';;' }],
+      ['a syntax error', { text: 'SELECT 1 FRM note' }],
+      ['an unknown column', { text: 'SELECT id, nothing FROM note' }],
+      ['an unknown column, named', { text: 'SELECT id, nothing FROM note', name: 'unknown' }],
+      ['a syntax error with values', { text: 'SELECT $1 FRM note', values: [1] }],
+      ['values that are no array', { text: 'SELECT $1', values: 'x' }],
+      ['a value that cannot be sent', { text: 'SELECT $1', values: [unsendable] }],
+      ['a value that cannot be sent, named', { text: 'SELECT $1', values: [unsendable], name: 'bad' }],
+      ['a value that cannot be sent, paged', { text: 'SELECT $1', values: [unsendable], rows: 1 }],
+      ['a NUL in a value', { text: 'SELECT $1::text', values: ['a\0b'] }],
+      ['a paged result', { text: 'SELECT generate_series(1, 5)', rows: 2 }],
+      ['a binary result', { text: 'SELECT 1', values: [], binary: true }],
+    ];
+
+    it.each(configs)('%s', async (_name, config) => {
+      const plain = await poolOf(await db.plain({ poolSize: 1 })).connect();
+      const expected = [
+        await outcome(plain.query(config as never)),
+        await outcome(plain.query(config as never)),
+      ];
+      plain.release();
+      const inContext = () => tenantContext(A, () => outcome(client.query(config as never)));
+      expect([await inContext(), await inContext()]).toEqual(expected);
+      expect(bodies((await tenantContext(B, () => client.query(BODIES))).rows)).toEqual(['b']);
+    });
+
+    it('a Query, also when it is prepared by name, and COPY', async () => {
+      const errorOf = (submit: (reject: (error: Error) => void) => void) =>
+        tenantContext(A, () => new Promise(submit));
+      for (let n = 0; n < 3; n++) {
+        const named = { name: 'query', text: 'SELECT id, nothing FROM note' };
+        expect(await errorOf((reject) => client.query(new pg.Query(named, reject as never)))).toMatchObject({
+          code: '42703',
+          position: '12',
+        });
+      }
+      expect(await errorOf((reject) => client.query(new pg.Query('SELEC', reject as never)))).toMatchObject({
+        position: '1',
+      });
+      expect(
+        await errorOf((reject) => client.query(copyTo('COPI')).on('error', reject).resume()),
+      ).toMatchObject({ position: '1' });
+      expect(await errorOf((reject) => client.query(copyFrom('COPI')).on('error', reject))).toMatchObject({
+        position: '1',
+      });
+      expect(bodies((await tenantContext(B, () => client.query(BODIES))).rows)).toEqual(['b']);
+    });
+
+    it('a callback that is no function', () => {
+      expect(() => tenantContext(A, () => client.query('SELECT 1', [], {} as never))).toThrow(
+        new TypeError('callback is not a function'),
+      );
+    });
+  });
+
+  describe('a read timeout that strikes before the front is answered', () => {
+    const submittable = <T extends pg.Submittable>(query: T) => Object.assign(query, { query_timeout: 30 });
+    const timedOut = new Error('Query read timeout');
+    const statements: [string, () => Promise<unknown>][] = [
+      ['a simple statement', () => client.query({ text: BODIES, query_timeout: 30 } as never)],
+      [
+        'a statement with values',
+        () => client.query({ text: 'SELECT $1', values: [1], query_timeout: 30 } as never),
+      ],
+      ['a paged statement', () => client.query({ text: BODIES, rows: 1, query_timeout: 30 } as never)],
+      ['a named statement', () => client.query({ text: BODIES, name: 'late', query_timeout: 30 } as never)],
+      [
+        'a Query',
+        () =>
+          new Promise((_, reject) =>
+            client.query(submittable(new pg.Query({ text: BODIES, rows: 1 } as never, reject as never))),
+          ),
+      ],
+      ['a cursor', () => client.query(submittable(new Cursor(BODIES))).read(1)],
+    ];
+
+    it.each(statements)('%s leaves the connection in step', async (_name, statement) => {
+      const { stream } = (client as unknown as { connection: { stream: NodeJS.ReadableStream } }).connection;
+      stream.pause(); // the network stalls
+      await expect(tenantContext(A, statement)).rejects.toEqual(timedOut);
+      const following = [
+        tenantContext(B, () => client.query(BODIES)),
+        tenantContext(A, () => client.query(BODIES)),
+      ];
+      stream.resume();
+      const [b, a] = await Promise.all(following);
+      expect([bodies(b!.rows), bodies(a!.rows)]).toEqual([['b'], ['a']]);
+      expect((await client.query(BODIES)).rows).toEqual([]);
+    });
+  });
 });

@@ -34,8 +34,10 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
 
     override submit(connection: PgConnection): Error | null {
       this.front = this.carrying.frontOf(this.state);
-      if (this.front === undefined || this.requiresPreparation()) return super.submit(connection);
       const { text } = this;
+      // What has no text is refused by node-postgres itself, and must not become the text 'undefined'.
+      if (this.front === undefined || this.requiresPreparation() || typeof text !== 'string')
+        return super.submit(connection);
       this.text = this.front.text + text;
       const refused = super.submit(connection);
       this.text = text;
@@ -68,11 +70,10 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     }
 
     override handleError(error: PgServerError, connection: PgConnection): void {
-      if (this.front === undefined) return super.handleError(error, connection);
-      if (!this.swallowing) {
-        if (this.textPrefixed) shiftPosition(error, this.front);
-        return super.handleError(error, connection);
-      }
+      if (this.front === undefined || !isAnswer(error)) return super.handleError(error, connection);
+      // A syntax error of the statement comes before the front is run.
+      if (this.textPrefixed) shiftPosition(error, this.front);
+      if (!this.swallowing) return super.handleError(error, connection);
       this.swallowing = false;
       if (this.hiddenName !== undefined) {
         this.name = this.hiddenName;
@@ -81,6 +82,14 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       super.handleError(frontError(error), connection);
     }
   };
+}
+
+/**
+ * False for an error that node-postgres raises by itself (a read timeout, a value that cannot be sent, a lost
+ * connection): the server's answers, the front's first, may still come.
+ */
+export function isAnswer(error: PgServerError): boolean {
+  return error.severity !== undefined;
 }
 
 /** PostgreSQL counts the position from the start of the text it was sent, and the front was in it. */

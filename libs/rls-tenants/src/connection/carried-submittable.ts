@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { bindMethods } from '../context/keep-context.js';
 import type { TenantContextState } from '../context/tenant-context.js';
 import { RlsTenantsError } from '../errors.js';
-import { shiftPosition } from './carried-query.js';
+import { isAnswer, shiftPosition } from './carried-query.js';
 import type { Carrying } from './carrying.js';
 import { frontError } from './connection-errors.js';
 import type { Front } from './front.js';
@@ -20,11 +20,12 @@ const CONTINUATIONS = [
   'handleError',
 ] as const;
 
-/** For whom a statement is submitted, and in whose context it goes on. */
+/** For whom a statement is submitted, in whose context it goes on, and the text that it was sent behind. */
 interface Caller {
   state: TenantContextState;
   carrying: Carrying;
   scope: AsyncResource;
+  textFront: Front | undefined;
 }
 
 const callers = new WeakMap<Submittable, Caller>();
@@ -39,7 +40,7 @@ export function carrySubmittable<T extends Submittable>(
   state: TenantContextState,
   carrying: Carrying,
 ): T {
-  const caller = { state, carrying, scope: new AsyncResource('TenantContext') };
+  const caller = { state, carrying, scope: new AsyncResource('TenantContext'), textFront: undefined };
   const known = callers.get(statement);
   if (known) Object.assign(known, caller);
   else bindToCaller(statement, caller);
@@ -49,15 +50,17 @@ export function carrySubmittable<T extends Submittable>(
 function bindToCaller(statement: Submittable, caller: Caller): void {
   callers.set(statement, caller);
   bindMethods((fn) => caller.scope.runInAsyncScope(fn), statement, CONTINUATIONS);
+  correctPositions(statement as unknown as Handlers, caller);
   const submit = statement.submit;
   statement.submit = function (connection) {
     const front = caller.carrying.frontOf(caller.state);
     if (front === undefined) return submit.call(statement, connection);
-    const restore = sendInFront(statement, connection, front);
+    const sending = sendInFront(statement, connection, front, caller);
     connection.stream.cork();
     try {
       const refused = submit.call(statement, connection);
-      if (refused) restore();
+      if (refused) sending.disarm();
+      else sending.hideName();
       return refused;
     } finally {
       connection.stream.uncork();
@@ -65,58 +68,83 @@ function bindToCaller(statement: Submittable, caller: Caller): void {
   };
 }
 
-/** Arms the connection's first write with the front. Returns what disarms it. */
-function sendInFront(statement: Submittable, connection: PgConnection, front: Front): () => void {
+function correctPositions(handlers: Handlers, caller: Caller): void {
+  const { handleError } = handlers;
+  handlers['handleError'] = function (error, ...rest) {
+    if (caller.textFront && isAnswer(error as PgServerError))
+      shiftPosition(error as PgServerError, caller.textFront);
+    handleError?.call(this, error, ...rest);
+  };
+}
+
+interface Sending {
+  /** Gives the connection its own methods back. */
+  disarm(): void;
+  /** Hides the statement's name until the front is answered; to be called when the statement is written. */
+  hideName(): void;
+}
+
+/** Arms the connection's first write with the front. */
+function sendInFront(
+  statement: Submittable,
+  connection: PgConnection,
+  front: Front,
+  caller: Caller,
+): Sending {
   const { parse, bind, query } = connection;
-  const restore = () => Object.assign(connection, { parse, bind, query });
+  const disarm = () => Object.assign(connection, { parse, bind, query });
+  const sending: Sending = { disarm, hideName: () => {} };
   const extended =
     (write: Handler) =>
     (...args: unknown[]) => {
-      restore();
-      swallowFront(statement, front, false);
-      connection.stream.write(front.messages);
+      disarm();
+      sending.hideName = swallowFront(statement, connection);
+      if (connection.stream.writable) connection.stream.write(front.messages);
       write.apply(connection, args);
     };
   connection.parse = extended(parse);
   connection.bind = extended(bind);
   connection.query = (text) => {
-    restore();
+    disarm();
+    caller.textFront = front;
     // COPY … TO STDOUT of pg-copy-streams takes the raw bytes off node-postgres' parser before it writes.
     if (connection.stream.listenerCount('data') === 0) skipFrontInBytes(statement);
-    else swallowFront(statement, front, true);
+    else swallowFront(statement, connection);
     query.call(connection, front.text + text);
   };
-  return restore;
+  return sending;
 }
 
-/** Shadows the statement's handlers until the front is answered; then they are what they were, own or inherited. */
-function swallowFront(statement: Submittable, front: Front, textPrefixed: boolean): void {
+/**
+ * Shadows the statement's handlers until the front is answered; then they are what they were, own or inherited.
+ *
+ * @returns what hides the statement's name: the client books a ParseComplete under it, and the first answers the front.
+ */
+function swallowFront(statement: Submittable, connection: PgConnection): () => void {
   const handlers = statement as unknown as Handlers;
   const names = ['handleRowDescription', 'handleDataRow', 'handleCommandComplete', 'handleError'];
   const own = names.map((name) => [name, Object.getOwnPropertyDescriptor(handlers, name)] as const);
+  const { handleError } = handlers;
+  let hiddenName: string | undefined;
   const restore = () => {
     for (const [name, descriptor] of own) {
       if (descriptor) Object.defineProperty(handlers, name, descriptor);
       else delete handlers[name];
     }
+    if (hiddenName !== undefined) statement.name = hiddenName;
   };
   handlers['handleRowDescription'] = () => {};
   handlers['handleDataRow'] = () => {};
-  handlers['handleCommandComplete'] = () => {
-    restore();
-    if (textPrefixed) shiftErrorPositions(handlers, front);
-  };
+  handlers['handleCommandComplete'] = restore;
   handlers['handleError'] = (error, ...rest) => {
+    if (!isAnswer(error as PgServerError)) return handleError?.call(statement, error, ...rest);
     restore();
-    handlers['handleError']?.(frontError(error as PgServerError), ...rest);
+    if (hiddenName !== undefined) delete connection.submittedNamedStatements?.[hiddenName];
+    handleError?.call(statement, frontError(error as PgServerError), ...rest);
   };
-}
-
-function shiftErrorPositions(handlers: Handlers, front: Front): void {
-  const handleError = handlers['handleError'];
-  handlers['handleError'] = function (this: unknown, error, ...rest) {
-    shiftPosition(error as PgServerError, front);
-    handleError?.call(this, error, ...rest);
+  return () => {
+    hiddenName = statement.name;
+    if (hiddenName !== undefined) statement.name = undefined;
   };
 }
 

@@ -40,6 +40,7 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     statement.state = state;
     statement.query_timeout = (config as { query_timeout?: number }).query_timeout!;
     if (statement.callback) {
+      if (typeof statement.callback !== 'function') throw new TypeError('callback is not a function'); // as pg's
       // The socket calls back in the context of whoever opened the connection.
       statement.callback = AsyncResource.bind(statement.callback);
       const refused = refusal(isolation, state, text);

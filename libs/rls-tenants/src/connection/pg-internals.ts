@@ -7,6 +7,7 @@
 export interface Submittable {
   submit(connection: PgConnection): Error | null | undefined | void;
   text?: unknown;
+  name?: string | undefined;
   callback?: unknown;
 }
 
@@ -34,6 +35,8 @@ export interface PgConnection {
 export type TransactionStatus = 'I' | 'T' | 'E';
 
 export interface PgServerError extends Error {
+  /** Only errors that the server reported have one. */
+  severity?: string;
   code?: string;
   position?: string;
 }
