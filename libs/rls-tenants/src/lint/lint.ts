@@ -1,0 +1,120 @@
+import { loadModule } from 'libpg-query';
+import { DEFAULT_ADMIN_ROLE, DEFAULT_TENANT_COLUMN, DEFAULT_TENANT_SETTING } from '../policies/index.js';
+import { lintContext, type LintOptions } from './context.js';
+import { sortLintFindings, type LintFinding } from './finding.js';
+import type { Migration, MigrationFile, Suppression } from './migration.js';
+import { readMigrationFile } from './read-file.js';
+import type { AnchoredFinding } from './rule.js';
+import { LINT_RULES } from './rules/index.js';
+import { unusedIgnore } from './rules/MIG085.unused-ignore.rule.js';
+import { runSquawk } from './squawk.js';
+import { loadTypeScript } from './typescript.js';
+
+/** A file to read: its name as findings show it, and what is in it. */
+export interface LintInput {
+  readonly file: string;
+  readonly text: string;
+  /** False for a file that is read for what it says of tables, and not linted. Default true. */
+  readonly lint?: boolean;
+}
+
+/** What a lint found, and how much of the migrations it saw. */
+export interface LintReport {
+  readonly findings: readonly LintFinding[];
+  readonly coverage: {
+    readonly files: number;
+    readonly migrations: number;
+    /** SQL statements that were read. */
+    readonly statements: number;
+    /** Calls of the library's own operations, safe by construction. */
+    readonly operations: number;
+    /** What could not be read: each is a finding of MIG013. */
+    readonly unanalyzable: number;
+    /** Findings that a comment with a reason suppresses. */
+    readonly suppressed: number;
+  };
+  /** What was left out, and why: a check that was skipped never looks like one that passed. */
+  readonly skipped: readonly string[];
+}
+
+/**
+ * Reads migrations, without running them and without a database, and looks for what locks, fails or leaks.
+ *
+ * @param inputs the migrations; the more of the history, the better the rules know the tables.
+ * @throws RlsConfigurationError if `typescript` is not installed, or a file cannot be parsed.
+ */
+export async function lintMigrations(
+  inputs: readonly LintInput[],
+  options: LintOptions & { readonly squawk?: boolean | undefined } = {},
+): Promise<LintReport> {
+  const [ts] = await Promise.all([loadTypeScript(), loadModule()]);
+  const files = inputs.map(({ file, text }) => readMigrationFile(ts, file, text));
+  const context = lintContext(files, {
+    ...options,
+    tenantColumn: options.tenantColumn ?? DEFAULT_TENANT_COLUMN,
+    tenantSetting: options.tenantSetting ?? DEFAULT_TENANT_SETTING,
+    adminRole: options.adminRole ?? DEFAULT_ADMIN_ROLE,
+  });
+  const linted = files.filter((_, index) => inputs[index]!.lint !== false);
+  const migrations = linted.flatMap((file) => file.migrations);
+  const squawk = options.squawk === false ? undefined : await runSquawk(migrations);
+  const found = [
+    ...migrations.flatMap((migration) => LINT_RULES.flatMap((rule) => rule.check(migration, context))),
+    ...(squawk?.ran ? squawk.findings : []),
+  ];
+  const { kept, suppressed } = suppress(linted, found, squawk?.ran === true);
+  const skipped =
+    squawk === undefined ? ['squawk: switched off.'] : squawk.ran ? [] : [`squawk: ${squawk.reason}`];
+  return {
+    findings: sortLintFindings(kept),
+    coverage: { ...coverage(linted, migrations), suppressed },
+    skipped,
+  };
+}
+
+function coverage(files: readonly MigrationFile[], migrations: readonly Migration[]) {
+  const count = (of: (migration: Migration) => readonly unknown[]) =>
+    migrations.reduce((sum, migration) => sum + of(migration).length, 0);
+  return {
+    files: files.length,
+    migrations: migrations.length,
+    statements: count(({ statements }) => statements),
+    operations: count(({ operations }) => operations),
+    unanalyzable: count(({ unanalyzable }) => unanalyzable),
+  };
+}
+
+/** Takes away what comments suppress, and adds what is wrong with the comments. */
+function suppress(
+  files: readonly MigrationFile[],
+  found: readonly AnchoredFinding[],
+  squawkRan: boolean,
+): { kept: LintFinding[]; suppressed: number } {
+  const used = new Set<string>();
+  const key = (file: string, { line }: Suppression, ruleId: string) => `${file}:${line}:${ruleId}`;
+  const suppressions = new Map(files.map((file) => [file.file, file.suppressions]));
+  const remaining = found.filter((finding) => {
+    const by = (suppressions.get(finding.file) ?? []).filter(
+      ({ targetLine, ruleIds, reason }) =>
+        [finding.anchorLine, finding.line].includes(targetLine) &&
+        reason !== '' &&
+        ruleIds.includes(finding.ruleId),
+    );
+    for (const one of by) used.add(key(finding.file, one, finding.ruleId));
+    return by.length === 0;
+  });
+  const stale = files.flatMap((file) =>
+    file.suppressions.flatMap((one) =>
+      unusedIgnore(
+        file.file,
+        one,
+        // Whether squawk would still find it is not known where it did not run.
+        one.ruleIds.filter(
+          (ruleId) => !used.has(key(file.file, one, ruleId)) && (squawkRan || !ruleId.startsWith('squawk/')),
+        ),
+      ),
+    ),
+  );
+  const kept = [...remaining, ...stale].map(({ anchorLine: _anchorLine, ...finding }) => finding);
+  return { kept, suppressed: found.length - remaining.length };
+}

@@ -1,0 +1,372 @@
+import type ts from 'typescript';
+import { RlsConfigurationError } from '../errors.js';
+import type {
+  Direction,
+  EntityUse,
+  Migration,
+  MigrationFile,
+  Operation,
+  Place,
+  Statement,
+  Suppression,
+  Unanalyzable,
+} from './migration.js';
+import { readSql } from './read-sql.js';
+import { constantsOf, textOf, type Constants } from './sql-text.js';
+import type { TypeScript } from './typescript.js';
+
+/** The package whose operations are safe by construction, and its entry points. */
+const LIBRARY = /^nestjs-rls-tenants(?:\/\w+)?$/;
+
+/** Methods of a query runner that neither change a schema nor rows. */
+const HARMLESS =
+  /^(?:connect|release|has[A-Z]\w*|get[A-Z]\w*|startTransaction|commitTransaction|rollbackTransaction)$/;
+
+/**
+ * Reads the migrations of a file, without running it. libpg-query's `loadModule()` must have finished.
+ *
+ * @throws RlsConfigurationError if it is neither TypeScript nor JavaScript.
+ */
+export function readMigrationFile(ts: TypeScript, file: string, text: string): MigrationFile {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const [problem] = (source as unknown as { parseDiagnostics: ts.DiagnosticWithLocation[] }).parseDiagnostics;
+  if (problem) {
+    const { line } = source.getLineAndCharacterOfPosition(problem.start);
+    throw new RlsConfigurationError(
+      `${file}:${line + 1} cannot be parsed: ${ts.flattenDiagnosticMessageText(problem.messageText, ' ')}`,
+      'Name TypeScript or JavaScript files that compile.',
+    );
+  }
+  const imported = libraryNames(ts, source);
+  const constants = constantsOf(ts, source);
+  const migrations: Migration[] = [];
+  const visit = (node: ts.Node): void => {
+    if (ts.isClassLike(node) && isMigration(ts, node)) {
+      migrations.push(new ClassReader(ts, source, node, constants, imported).read());
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return { file, text, migrations, suppressions: suppressionsIn(text) };
+}
+
+/** The local names of what the library exports. */
+function libraryNames(ts: TypeScript, source: ts.SourceFile): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (const statement of source.statements) {
+    if (!ts.isImportDeclaration(statement) || !ts.isStringLiteral(statement.moduleSpecifier)) continue;
+    const bindings = statement.importClause?.namedBindings;
+    if (!LIBRARY.test(statement.moduleSpecifier.text) || !bindings || !ts.isNamedImports(bindings)) continue;
+    for (const { name, propertyName } of bindings.elements) names.set(name.text, (propertyName ?? name).text);
+  }
+  return names;
+}
+
+/** A class with an `up`, or with the `operations` of an RlsMigration. */
+function isMigration(ts: TypeScript, node: ts.ClassLikeDeclaration): boolean {
+  const abstract = node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AbstractKeyword) ?? false;
+  const implementsIt = (node.heritageClauses ?? []).some(({ types }) =>
+    types.some(({ expression }) => /Migration(?:Interface)?$/.test(expression.getText())),
+  );
+  const up = node.members.find((member) => ts.isMethodDeclaration(member) && member.name.getText() === 'up');
+  const takesOne = up !== undefined && ts.isMethodDeclaration(up) && up.parameters.length === 1;
+  return !abstract && (implementsIt || (takesOne && /\d{13}$/.test(node.name?.text ?? '')));
+}
+
+/** Where the reader stands while it walks through a method. */
+interface Scope {
+  readonly direction: Direction;
+  readonly runner: string | undefined;
+  readonly conditional: boolean;
+  readonly repeated: boolean;
+  readonly allRows: boolean;
+  readonly visited: ReadonlySet<string>;
+}
+
+/** Reads one migration class. */
+class ClassReader {
+  private readonly statements: Statement[] = [];
+  private readonly operations: Operation[] = [];
+  private readonly unanalyzable: Unanalyzable[] = [];
+  private readonly entityUses: EntityUse[] = [];
+  private outsideTransaction = false;
+
+  constructor(
+    private readonly ts: TypeScript,
+    private readonly source: ts.SourceFile,
+    private readonly node: ts.ClassLikeDeclaration,
+    private readonly constants: Constants,
+    private readonly imported: ReadonlyMap<string, string>,
+  ) {}
+
+  read(): Migration {
+    const className = this.node.name?.text ?? 'default';
+    const named = textOfMember(this.ts, this.property('name'), this.constants) ?? className;
+    const digits = /\d{13}$/.exec(named)?.[0];
+    this.readOperations();
+    const up = this.method('up');
+    const down = this.method('down');
+    if (up) this.readMethod(up, 'up');
+    if (down) this.readMethod(down, 'down');
+    return {
+      ...this.place(this.node.name ?? this.node, this.node),
+      file: this.source.fileName,
+      className,
+      timestamp: digits === undefined ? undefined : Number(digits),
+      transaction: this.transaction(),
+      statements: this.statements,
+      operations: this.operations,
+      unanalyzable: this.unanalyzable,
+      entityUses: this.entityUses,
+      down: this.down(down),
+    };
+  }
+
+  private property(name: string): ts.PropertyDeclaration | undefined {
+    return this.node.members.find(
+      (member): member is ts.PropertyDeclaration =>
+        this.ts.isPropertyDeclaration(member) && member.name.getText() === name,
+    );
+  }
+
+  private method(name: string): ts.MethodDeclaration | undefined {
+    return this.node.members.find(
+      (member): member is ts.MethodDeclaration =>
+        this.ts.isMethodDeclaration(member) && member.name.getText() === name && member.body !== undefined,
+    );
+  }
+
+  private transaction(): boolean | undefined {
+    const initializer = this.property('transaction')?.initializer?.getText().split(/\s/)[0];
+    return initializer === 'false' ? false : initializer === 'true' ? true : undefined;
+  }
+
+  private down(method: ts.MethodDeclaration | undefined): Migration['down'] {
+    if (!method) return this.property('operations') || this.extendsLibrary() ? 'present' : 'missing';
+    const [first] = method.body!.statements;
+    if (!first) return 'empty';
+    return this.ts.isThrowStatement(first) ? 'throws' : 'present';
+  }
+
+  private extendsLibrary(): boolean {
+    return (this.node.heritageClauses ?? []).some(
+      ({ token, types }) =>
+        token === this.ts.SyntaxKind.ExtendsKeyword &&
+        types.some(({ expression }) => this.imported.has(expression.getText())),
+    );
+  }
+
+  /** The `operations` of an RlsMigration: calls of the library's functions, `runSql` with SQL of its own. */
+  private readOperations(): void {
+    const initializer = this.property('operations')?.initializer;
+    const array = initializer && unwrap(this.ts, initializer);
+    if (!array) return;
+    if (!this.ts.isArrayLiteralExpression(array))
+      return this.skip(array, array, 'up', 'operations that are no list');
+    for (const element of array.elements) this.readOperation(element);
+  }
+
+  private readOperation(element: ts.Expression): void {
+    const { ts } = this;
+    const name =
+      ts.isCallExpression(element) && ts.isIdentifier(element.expression)
+        ? this.imported.get(element.expression.text)
+        : undefined;
+    if (name === undefined || !ts.isCallExpression(element)) {
+      return this.skip(element, element, 'up', `the operation ${shorten(element.getText())}`);
+    }
+    this.operations.push({ ...this.place(element, element), name, table: this.tableOption(element) });
+    if (name !== 'runSql') return;
+    const [up, down] = element.arguments;
+    const scope = {
+      runner: undefined,
+      conditional: false,
+      repeated: false,
+      allRows: false,
+      visited: new Set<string>(),
+    };
+    if (up) this.readText(up, element, { ...scope, direction: 'up' });
+    if (down) this.readText(down, element, { ...scope, direction: 'down' });
+  }
+
+  /** The literal `table` or `joinTable` of an operation's options. */
+  private tableOption({ arguments: [options] }: ts.CallExpression): string | undefined {
+    if (!options || !this.ts.isObjectLiteralExpression(options)) return undefined;
+    for (const property of options.properties) {
+      if (!this.ts.isPropertyAssignment(property)) continue;
+      if (!['table', 'joinTable'].includes(property.name.getText())) continue;
+      return textOf(this.ts, property.initializer, this.constants)?.text.replace(/^public\./, '');
+    }
+    return undefined;
+  }
+
+  private readMethod(method: ts.MethodDeclaration, direction: Direction): void {
+    this.outsideTransaction = false;
+    const runner = method.parameters[0]?.name.getText();
+    const scope = {
+      direction,
+      runner,
+      conditional: false,
+      repeated: false,
+      allRows: false,
+      visited: new Set<string>(),
+    };
+    this.walk(method.body!, scope);
+  }
+
+  private walk(node: ts.Node, scope: Scope): void {
+    const { ts } = this;
+    if (ts.isCallExpression(node)) return this.readCall(node, scope);
+    const repeated =
+      ts.isForStatement(node) ||
+      ts.isForOfStatement(node) ||
+      ts.isForInStatement(node) ||
+      ts.isWhileStatement(node);
+    const conditional =
+      repeated || ts.isIfStatement(node) || ts.isConditionalExpression(node) || ts.isCatchClause(node);
+    const inner = {
+      ...scope,
+      repeated: scope.repeated || repeated,
+      conditional: scope.conditional || conditional,
+    };
+    ts.forEachChild(node, (child) => this.walk(child, inner));
+  }
+
+  private readCall(call: ts.CallExpression, scope: Scope): void {
+    const { ts } = this;
+    const callee = call.expression;
+    if (ts.isPropertyAccessExpression(callee) && callee.expression.getText() === scope.runner) {
+      return this.readRunnerCall(call, callee.name.text, scope);
+    }
+    if (callee.getText().startsWith(`${scope.runner}.`)) return this.readManagerCall(call, callee, scope);
+    if (ts.isPropertyAccessExpression(callee) && callee.expression.kind === ts.SyntaxKind.ThisKeyword) {
+      const method = this.method(callee.name.text);
+      if (method && !scope.visited.has(callee.name.text)) return this.follow(method, call, scope);
+    }
+    const library = ts.isIdentifier(callee) ? this.imported.get(callee.text) : undefined;
+    if (library !== undefined) {
+      if (library === 'withAllRows') {
+        return ts.forEachChild(call, (child) => this.walk(child, { ...scope, allRows: true }));
+      }
+      this.operations.push({ ...this.place(call, call), name: library, table: this.tableOption(call) });
+    } else if (call.arguments.some((argument) => argument.getText() === scope.runner)) {
+      const what = `what ${shorten(callee.getText())}() does with the query runner`;
+      this.skip(call, call, scope.direction, what);
+    }
+    ts.forEachChild(call, (child) => this.walk(child, scope));
+  }
+
+  private readRunnerCall(call: ts.CallExpression, method: string, scope: Scope): void {
+    const [argument] = call.arguments;
+    if (method === 'commitTransaction') this.outsideTransaction = true;
+    if (method === 'startTransaction') this.outsideTransaction = false;
+    if (method === 'query' && argument) return this.readText(argument, call, scope);
+    if (!HARMLESS.test(method)) this.skip(call, call, scope.direction, `queryRunner.${method}()`);
+  }
+
+  /** `queryRunner.manager.query(…)` is a query; everything else there is about entities. */
+  private readManagerCall(call: ts.CallExpression, callee: ts.Expression, scope: Scope): void {
+    const [argument] = call.arguments;
+    if (/\.(?:manager|connection|dataSource)\.query$/.test(callee.getText()) && argument) {
+      return this.readText(argument, call, scope);
+    }
+    const what = shorten(callee.getText());
+    this.entityUses.push({ ...this.place(call, call), direction: scope.direction, what: `${what}()` });
+    for (const child of call.arguments) this.walk(child, scope);
+  }
+
+  /** A method of the class itself runs as if it stood where it is called. */
+  private follow(method: ts.MethodDeclaration, call: ts.CallExpression, scope: Scope): void {
+    const position = call.arguments.findIndex((argument) => argument.getText() === scope.runner);
+    const runner = position < 0 ? undefined : method.parameters[position]?.name.getText();
+    if (runner === undefined) return;
+    this.walk(method.body!, {
+      ...scope,
+      runner,
+      visited: new Set([...scope.visited, method.name.getText()]),
+    });
+  }
+
+  private readText(expression: ts.Expression, call: ts.Node, scope: Scope): void {
+    const sql = textOf(this.ts, expression, this.constants);
+    if (!sql) return this.skip(expression, call, scope.direction, 'SQL that is put together at run time');
+    try {
+      const parsed = readSql(sql.text);
+      for (const { index, ...statement } of parsed) {
+        this.statements.push({
+          ...statement,
+          ...this.placeAt(sql.offsets[index] ?? expression.getStart(), call),
+          direction: scope.direction,
+          conditional: scope.conditional,
+          repeated: scope.repeated,
+          allRows: scope.allRows,
+          outsideTransaction: this.outsideTransaction,
+          callStatements: parsed.length,
+        });
+        for (const change of statement.changes) {
+          if (change.kind === 'unknown') this.skip(expression, call, scope.direction, change.what);
+        }
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.skip(expression, call, scope.direction, `SQL that PostgreSQL cannot parse (${reason})`, true);
+    }
+  }
+
+  private skip(node: ts.Node, call: ts.Node, direction: Direction, what: string, broken = false): void {
+    this.unanalyzable.push({ ...this.place(node, call), direction, what, broken });
+  }
+
+  private place(node: ts.Node, anchor: ts.Node): Place {
+    return this.placeAt(node.getStart(), anchor);
+  }
+
+  private placeAt(offset: number, anchor: ts.Node): Place {
+    const { line, character } = this.source.getLineAndCharacterOfPosition(offset);
+    // A comment stands above the whole statement: above `await`, above an `export`.
+    let outermost = anchor;
+    while (!this.ts.isStatement(outermost) && outermost.parent && !isListElement(this.ts, outermost)) {
+      outermost = outermost.parent;
+    }
+    const anchorLine = this.source.getLineAndCharacterOfPosition(outermost.getStart()).line;
+    return { line: line + 1, column: character + 1, anchorLine: anchorLine + 1 };
+  }
+}
+
+function isListElement(ts: TypeScript, node: ts.Node): boolean {
+  return ts.isArrayLiteralExpression(node.parent) || ts.isClassElement(node);
+}
+
+function unwrap(ts: TypeScript, node: ts.Expression): ts.Expression {
+  return ts.isAsExpression(node) || ts.isSatisfiesExpression(node) || ts.isParenthesizedExpression(node)
+    ? unwrap(ts, node.expression)
+    : node;
+}
+
+function textOfMember(
+  ts: TypeScript,
+  property: ts.PropertyDeclaration | undefined,
+  constants: Constants,
+): string | undefined {
+  return property?.initializer && textOf(ts, property.initializer, constants)?.text;
+}
+
+function shorten(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length > 60 ? `${line.slice(0, 57)}...` : line;
+}
+
+const SUPPRESSION = /^\s*\/\/\s*rls-lint-ignore\b\s*([^:]*)(?::(.*))?$/;
+
+/** Comments on lines of their own; they stand above the next line that is code. */
+function suppressionsIn(text: string): Suppression[] {
+  const lines = text.split(/\r?\n/);
+  return lines.flatMap((line, index) => {
+    const match = SUPPRESSION.exec(line);
+    if (!match) return [];
+    let target = index + 1;
+    while (/^\s*(?:\/\/|\*|\/\*|$)/.test(lines[target] ?? 'code')) target++;
+    const ruleIds = match[1]!.split(/[\s,]+/).filter((id) => id !== '');
+    return [{ line: index + 1, targetLine: target + 1, ruleIds, reason: (match[2] ?? '').trim() }];
+  });
+}

@@ -1,0 +1,36 @@
+import { quoteIdentifier } from '../../policies/index.js';
+import { createdTables } from '../context.js';
+import { correctedFile } from '../corrected-file.js';
+import { changes, defineRule } from '../rule.js';
+
+/** MIG020: CREATE INDEX locks the table against writes until the index is built: minutes on a large table. */
+export const createIndexNotConcurrent = defineRule({
+  id: 'MIG020',
+  title: 'create-index-not-concurrent',
+  severity: 'error',
+  reason: 'CREATE INDEX locks the table against writes until the index is built: minutes on a large table.',
+  *find(migration, context) {
+    const created = createdTables(migration);
+    for (const { statement, change } of changes(migration, 'up', 'create-index')) {
+      if (change.concurrently || change.only || created.has(change.table)) continue;
+      if (context.isPartitioned(change.table)) continue;
+      const sql = statement.sql.replace(/\bINDEX\b(?:\s+IF\s+NOT\s+EXISTS)?/i, 'INDEX CONCURRENTLY');
+      yield {
+        at: statement,
+        message: `SHARE lock on "${change.table}": no INSERT, UPDATE or DELETE until the index is built.`,
+        fix: `${sql};`,
+        files: [
+          correctedFile(migration, {
+            slug: `${change.table}-indexes`,
+            after: 1,
+            transaction: false,
+            up: [sql],
+            down: [
+              `DROP INDEX CONCURRENTLY ${change.name === undefined ? '…' : quoteIdentifier(change.name)}`,
+            ],
+          }),
+        ],
+      };
+    }
+  },
+});
