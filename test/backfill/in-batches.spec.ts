@@ -70,11 +70,15 @@ describe('createInBatches', () => {
   });
 
   it('leaves rows alone that exist, where conflicts are ignored, and counts the others', async () => {
-    const rows = ['a', 'b', 'c', 'd'].map((slug) => ({ title: 'New', slug }));
-    await tenantContext(tenant(2), () => createInBatches(articles, rows));
-    await inTenant(() => createInBatches(articles, rows.slice(0, 2)));
-    expect(await inTenant(() => createInBatches(articles, rows, { ignoreConflicts: true }))).toBe(2);
-    expect(await inTenant(() => createInBatches(articles, rows, { ignoreConflicts: true }))).toBe(0);
+    const rows = (...slugs: string[]) => slugs.map((slug) => ({ title: 'New', slug }));
+    await tenantContext(tenant(2), () => createInBatches(articles, rows('a', 'b', 'c', 'd')));
+    await inTenant(() => createInBatches(articles, rows('a', 'b')));
+    expect(
+      await inTenant(() => createInBatches(articles, rows('a', 'b', 'c', 'd'), { ignoreConflicts: true })),
+    ).toBe(2);
+    expect(
+      await inTenant(() => createInBatches(articles, rows('a', 'b', 'c', 'd'), { ignoreConflicts: true })),
+    ).toBe(0);
     expect(await stored()).toMatchObject([{ rows: 29 }, { rows: 29 }]);
   });
 });

@@ -23,6 +23,8 @@ export interface BackfillOptions {
 export interface BackfillRunOptions {
   /** Tenants at a time in this process; each takes a connection. Default 1. */
   workers?: number;
+  /** Instead of the definition's own tenants. */
+  tenants?: Iterable<TenantId>;
   /** Ends the run between two batches; the promise rejects with the signal's reason, and a later run goes on. */
   signal?: AbortSignal;
 }
@@ -98,10 +100,11 @@ export class Backfill {
    *
    * @throws RlsConfigurationError for an unknown name, a table that cannot be backfilled, or rows without a tenant.
    */
-  async run(name: string, { workers = 1, signal }: BackfillRunOptions = {}): Promise<BackfillTotals> {
+  async run(name: string, options: BackfillRunOptions = {}): Promise<BackfillTotals> {
+    const { workers = 1, signal } = options;
     const definition = this.definition(name);
     const table = await backfillTable(this.dataSource, definition);
-    const tenants = definition.tenants ?? (await this.tenantsOf(name));
+    const tenants = options.tenants ?? definition.tenants ?? (await this.tenantsOf(name));
     const known = Array.isArray(tenants) ? tenants.length : undefined;
     this.logger.log(
       `Backfill "${name}" of table "${definition.table}": ${known ?? 'given'} tenants, about ${table.estimatedRows} rows.`,

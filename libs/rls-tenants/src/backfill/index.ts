@@ -14,3 +14,13 @@ export {
   type CreateInBatchesOptions,
   type InBatchesOptions,
 } from './in-batches.js';
+export { InProcessBackfillDispatcher, type BackfillDispatcher } from './backfill-dispatcher.js';
+export {
+  PgBossBackfillDispatcher,
+  workBackfills,
+  type PgBossBackfillOptions,
+  type PgBossDispatcherOptions,
+  type PgBossLike,
+  type WorkBackfillsOptions,
+} from './pg-boss.dispatcher.js';
+export { TenantBackfillMigration } from './tenant-backfill.migration.js';
