@@ -8,7 +8,9 @@ import {
   tenantContext,
   withoutTenant,
 } from '../../libs/rls-tenants/src/context/tenant-context.js';
-import { A, B, NOTES } from '../support/notes.js';
+import { isolateDataSource, TenantSubscriber } from '../../libs/rls-tenants/src/connection/index.js';
+import { NoTenantContextError } from '../../libs/rls-tenants/src/errors.js';
+import { A, B, Note, NOTES } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
 
 const BODIES = 'SELECT body FROM note ORDER BY body';
@@ -254,6 +256,59 @@ describe('what applications do to a connection', () => {
       const [b, a] = await Promise.all(following);
       expect([bodies(b!.rows), bodies(a!.rows)]).toEqual([['b'], ['a']]);
       expect((await client.query(BODIES)).rows).toEqual([]);
+    });
+  });
+
+  describe('a data source', () => {
+    it('that is destroyed and initialised again is still isolated', async () => {
+      const again = await db.isolated();
+      await again.destroy();
+      await again.initialize();
+      const read = (tenantId: string) =>
+        tenantContext(tenantId, async () => {
+          const runner = again.createQueryRunner();
+          const stream = await runner.stream(BODIES);
+          const streamed = (await stream.toArray()) as { body: string }[];
+          await runner.release();
+          return [
+            bodies(await again.query(BODIES)),
+            bodies(await again.getRepository(Note).find()),
+            bodies((await poolOf(again).query(BODIES)).rows),
+            bodies(streamed),
+          ];
+        });
+      expect(await Promise.all([read(A), read(B)])).toEqual([Array(4).fill(['a']), Array(4).fill(['b'])]);
+      await expect(again.query(BODIES)).rejects.toThrow(NoTenantContextError);
+      expect(again.subscribers.filter((each) => each instanceof TenantSubscriber)).toHaveLength(1);
+      await tenantContext(A, async () => {
+        const saved = await again.getRepository(Note).save({ body: 'stamped' });
+        expect(saved.tenantId).toBe(A);
+        await again.getRepository(Note).delete({ id: saved.id });
+      });
+    });
+
+    it('is isolated once, however many ask at the same time', async () => {
+      const plain = await db.plain();
+      const options = { tenantIdType: 'uuid', adminRole: db.roles.admin } as const;
+      const outcomes = await Promise.allSettled([1, 2, 3].map(() => isolateDataSource(plain, options)));
+      expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
+      expect(bodies(await tenantContext(A, () => plain.query(BODIES)))).toEqual(['a']);
+    });
+
+    it('shows nothing to a connection that was taken before it was isolated', async () => {
+      const plain = await db.plain({ poolSize: 2 });
+      const runner = plain.createQueryRunner();
+      await runner.connect();
+      await isolateDataSource(plain, {
+        tenantIdType: 'uuid',
+        adminRole: db.roles.admin,
+        onMissingTenant: 'empty',
+      });
+      const streamed = async () => (await runner.stream(BODIES)).toArray();
+      expect(await tenantContext(A, streamed)).toEqual([]); // no subscriber sees a stream
+      expect(await tenantContext(A, () => runner.query(BODIES))).toEqual([{ body: 'a' }]);
+      expect(await tenantContext(B, streamed)).toEqual([{ body: 'b' }]);
+      await runner.release();
     });
   });
 });

@@ -11,7 +11,7 @@ import { TenantSubscriber } from './tenant.subscriber.js';
 
 /**
  * Isolates an initialised PostgreSQL data source: from here on each of its statements carries the tenant context of
- * its caller. For scripts and workers without Nest; in a Nest application the module does it.
+ * its caller, also after `destroy()` and another `initialize()`. For scripts and workers without Nest; in a Nest application the module does it.
  *
  * It does not look at the database: `check-rls` and boot verification do.
  *
@@ -23,21 +23,34 @@ export async function isolateDataSource(
   dataSource: DataSource,
   options: IsolationOptions,
 ): Promise<DataSource> {
-  const pools = poolsOf(dataSource);
-  if (Isolation.get(dataSource)) {
+  poolsOf(dataSource); // refuses what has none
+  const isolation = await Isolation.of(dataSource, options);
+  // Not before the await: the module and a script may isolate it at the same time.
+  if (!Isolation.claim(dataSource, isolation)) {
     throw refused(
       dataSource,
       'is isolated already',
       'Isolate it once: by the module or by isolateDataSource().',
     );
   }
-  const isolation = await Isolation.of(dataSource, options);
-  for (const pool of pools) carryOnPool(pool, isolation);
+  carryOnConnections(dataSource, isolation);
   guardQueryRunners(dataSource, isolation);
-  dataSource.subscribers.push(new TenantSubscriber(isolation));
   keyResultCacheByContext(dataSource, isolation);
   if (isolation.autoScope) installAutoScope();
+
+  const { initialize } = dataSource;
+  dataSource.initialize = async () => {
+    await initialize.call(dataSource);
+    carryOnConnections(dataSource, isolation);
+    return dataSource;
+  };
   return dataSource;
+}
+
+/** What `initialize()` makes anew each time: the pools and the subscribers. */
+function carryOnConnections(dataSource: DataSource, isolation: Isolation): void {
+  for (const pool of poolsOf(dataSource)) carryOnPool(pool, isolation);
+  dataSource.subscribers.push(new TenantSubscriber(isolation));
 }
 
 /** The pools of a data source: the master's and those of the replication slaves. */

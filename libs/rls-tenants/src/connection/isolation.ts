@@ -43,9 +43,14 @@ export class Isolation {
         'Give @TenantColumn() and the module the same type and the same tenantSetting.',
       );
     }
-    const isolation = new Isolation(options, await TableGuard.of(tables.map(({ table }) => table)));
+    return new Isolation(options, await TableGuard.of(tables.map(({ table }) => table)));
+  }
+
+  /** Makes this the isolation of the data source; false if it has one. */
+  static claim(dataSource: DataSource, isolation: Isolation): boolean {
+    if (isolations.has(dataSource)) return false;
     isolations.set(dataSource, isolation);
-    return isolation;
+    return true;
   }
 
   /** The isolation of a data source, if it is isolated. */
