@@ -4,3 +4,4 @@ export { ExitCode } from './exit-code.js';
 export { exitAfterOutput, runCli } from './run-cli.js';
 export { SetupRolesCommand } from './setup-roles.command.js';
 export { MIGRATION_DATA_SOURCE, MigrateCommand } from './migrate.command.js';
+export { LintMigrationsCommand } from './lint-migrations.command.js';

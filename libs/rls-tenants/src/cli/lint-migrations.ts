@@ -1,0 +1,47 @@
+import { writeFile } from 'node:fs/promises';
+import { RlsConfigurationError } from '../errors.js';
+import { lintMigrations, type LintOptions } from '../lint/index.js';
+import { explain, type CliOutput } from './cli-output.js';
+import { ExitCode } from './exit-code.js';
+import { readLintInputs } from './lint-migrations.files.js';
+import { hasErrors, lintReportText, type LintFormat } from './lint-migrations.report.js';
+
+/** What `lint-migrations` is told. */
+export interface LintMigrationsOptions extends LintOptions {
+  /** A git ref: only what changed since is linted. */
+  since?: string | undefined;
+  format?: LintFormat | undefined;
+  /** A file for the report, in place of stdout. */
+  output?: string | undefined;
+  /** Whether squawk's rules run too. Default true. */
+  squawk?: boolean | undefined;
+}
+
+/**
+ * Lints migrations and reports. Nothing is run and nothing connects.
+ *
+ * @returns the exit code; it never throws.
+ */
+export async function lintMigrationFiles(
+  paths: readonly string[],
+  options: LintMigrationsOptions,
+  output: CliOutput,
+): Promise<ExitCode> {
+  try {
+    const { since, format = 'text', output: file, ...lintOptions } = options;
+    const report = await lintMigrations(await readLintInputs(paths, since), lintOptions);
+    if (report.coverage.migrations === 0 && since === undefined) {
+      throw new RlsConfigurationError(
+        `There is no migration in ${paths.join(', ')}.`,
+        'Name files that hold classes with an up() and a down(), or with the operations of an RlsMigration.',
+      );
+    }
+    const text = lintReportText(report, format, file === undefined ? output : { colors: false });
+    if (file === undefined) output.out(text);
+    else await writeFile(file, text);
+    return hasErrors(report) ? ExitCode.Findings : ExitCode.Ok;
+  } catch (error) {
+    output.err(`lint-migrations could not lint: ${explain(error)}\n`);
+    return ExitCode.CouldNotRun;
+  }
+}
