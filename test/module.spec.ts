@@ -13,6 +13,7 @@ import {
   type RlsTenantsOptions,
 } from '../libs/rls-tenants/src/index.js';
 import { A, B, Note, NOTES } from './support/notes.js';
+import { inheritSql } from './support/database.js';
 import { createProtectedDatabase, type ProtectedDatabase } from './support/protected-database.js';
 
 @Injectable()
@@ -146,8 +147,8 @@ describe('RlsTenantsModule', () => {
       [
         'the app role inherits the admin role',
         () => [
-          `GRANT ${db.roles.admin} TO ${db.roles.app} WITH INHERIT TRUE`,
-          `GRANT ${db.roles.admin} TO ${db.roles.app} WITH INHERIT FALSE`,
+          inheritSql(db.roles.app, db.roles.admin, true),
+          inheritSql(db.roles.app, db.roles.admin, false),
         ],
         /RLS003/,
       ],

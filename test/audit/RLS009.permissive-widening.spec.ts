@@ -1,3 +1,4 @@
+import { inheritSql } from '../support/database.js';
 import { createNoteDatabase, A, B, type NoteDatabase } from './audit-support.js';
 
 const TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
@@ -43,7 +44,7 @@ describe('RLS009 permissive-widening', () => {
 
   it('a policy for a role that the app role inherits is found', async () => {
     const other = `other_${db.roles.app}`;
-    await db.asSuperuser(`CREATE ROLE ${other}; GRANT ${other} TO ${db.roles.app} WITH INHERIT TRUE`);
+    await db.asSuperuser(`CREATE ROLE ${other}; ${inheritSql(db.roles.app, other, true)}`);
     await db.as('migrator', `CREATE POLICY extra ON note TO ${other} USING (true)`);
     expect(await db.seenByA()).toEqual(['a', 'b']);
     expect(await db.findings()).toEqual(['RLS009 error']);

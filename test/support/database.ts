@@ -30,6 +30,16 @@ export interface TestDatabase {
 
 const PASSWORD = 'test';
 
+/** The server's version as a number, for example 180001; global-setup.mjs asks for it. */
+export const SERVER_VERSION = Number(process.env.TEST_SERVER_VERSION);
+
+/** SQL that makes a member of `role` inherit it or not; before PostgreSQL 16 that is the member's attribute. */
+export function inheritSql(member: string, role: string, inherit: boolean): string {
+  return SERVER_VERSION >= 160000
+    ? `GRANT ${role} TO ${member} WITH INHERIT ${inherit}`
+    : `GRANT ${role} TO ${member}; ALTER ROLE ${member} ${inherit ? 'INHERIT' : 'NOINHERIT'}`;
+}
+
 /**
  * Creates the database and its roles: `app` (LOGIN, no privileges beyond CONNECT and USAGE on public), `migrator`
  * (LOGIN, owns the schema public, inherits `admin`) and `admin` (NOLOGIN). The app role may SET ROLE admin and does not
@@ -51,11 +61,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     }
     return target.toString();
   };
-  const [server] = await query<{ version: number }>(
-    url(),
-    "SELECT current_setting('server_version_num')::int AS version",
-  );
-  const member = server!.version >= 160000 ? 'WITH INHERIT FALSE, SET TRUE' : '';
+  const member = SERVER_VERSION >= 160000 ? 'WITH INHERIT FALSE, SET TRUE' : '';
   await query(
     url(),
     `CREATE ROLE ${roles.admin} NOLOGIN;
