@@ -36,3 +36,4 @@ export {
 } from './entities/index.js';
 
 export { isolateDataSource, TenantSubscriber, type IsolationOptions } from './connection/index.js';
+export * from './backfill/index.js';
