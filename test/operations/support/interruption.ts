@@ -10,7 +10,7 @@ import { catalogSnapshot } from '../../migrations/catalog-snapshot.js';
 import type { TestDatabase } from '../../support/database.js';
 
 /** What changes nothing that outlives the connection: a kill after it is the kill before it. */
-const READ = /^\s*(SELECT|WITH)\b/;
+const READ = /^\s*(SELECT|WITH|START TRANSACTION|SET LOCAL)\b/;
 
 /** How many statements that write the server may finish before its backend is terminated; undefined for all of them. */
 type Limit = number | undefined;

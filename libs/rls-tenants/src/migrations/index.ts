@@ -46,3 +46,18 @@ export {
   partitionIndexes,
   type PartitionedIndexOptions,
 } from './operations/partitioned-index.operation.js';
+export {
+  checkConstraint,
+  notNull,
+  type CheckConstraintOptions,
+  type NotNullOptions,
+} from './operations/live-constraints.operation.js';
+export {
+  addNullableColumn,
+  uniqueColumn,
+  uniqueConstraint,
+  type UniqueColumnOptions,
+  type UniqueConstraintOptions,
+} from './operations/unique-constraint.operation.js';
+export type { TableColumn } from '../policies/index.js';
+export { validatedForeignKey } from './operations/validated-foreign-key.operation.js';

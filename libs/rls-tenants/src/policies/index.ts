@@ -9,3 +9,5 @@ export * from './tenant-expression.js';
 export * from './tenant-index.js';
 export * from './tenant-policy.js';
 export * from './live-index.js';
+export * from './live-constraints.js';
+export * from './partitions.js';

@@ -75,7 +75,11 @@ export function compositeForeignKey(options: CompositeForeignKeyOptions): RlsOpe
   );
 }
 
-function compositeKey(queryRunner: QueryRunner, options: CompositeForeignKeyOptions): CompositeForeignKey {
+/** The composite key with its name. */
+export function compositeKey(
+  queryRunner: QueryRunner,
+  options: CompositeForeignKeyOptions,
+): CompositeForeignKey {
   const { tenantColumn = DEFAULT_TENANT_COLUMN, referencedTenantColumn = DEFAULT_TENANT_COLUMN } = options;
   const name =
     options.name ??
@@ -89,7 +93,11 @@ function compositeKey(queryRunner: QueryRunner, options: CompositeForeignKeyOpti
   return { ...options, name };
 }
 
-function replacedKey(queryRunner: QueryRunner, options: CompositeForeignKeyOptions): ForeignKey | undefined {
+/** The plain key that the composite one replaces, with its name. */
+export function replacedKey(
+  queryRunner: QueryRunner,
+  options: CompositeForeignKeyOptions,
+): ForeignKey | undefined {
   const { replaces = false, table, referencedTable, columns } = options;
   if (replaces === false) return undefined;
   const name =
@@ -106,7 +114,7 @@ function replacedKey(queryRunner: QueryRunner, options: CompositeForeignKeyOptio
 }
 
 /** `down` can restore a key only if it knows all about it. */
-async function checkReplaced(queryRunner: QueryRunner, key: ForeignKey): Promise<void> {
+export async function checkReplaced(queryRunner: QueryRunner, key: ForeignKey): Promise<void> {
   const found = await foreignKeyOf(queryRunner, key.table, key.name, key.referencedTable);
   const asStated =
     found?.ordinary === true &&
@@ -129,7 +137,8 @@ function abbreviate(action: ReferentialAction = 'NO ACTION'): string {
   return { 'NO ACTION': 'a', RESTRICT: 'r', CASCADE: 'c', 'SET NULL': 'n', 'SET DEFAULT': 'd' }[action];
 }
 
-async function checkColumnList(
+/** ON DELETE SET NULL needs the column list of PostgreSQL 15. @throws RlsConfigurationError before. */
+export async function checkColumnList(
   queryRunner: QueryRunner,
   { table, onDelete }: CompositeForeignKeyOptions,
 ): Promise<void> {
