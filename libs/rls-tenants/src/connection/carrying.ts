@@ -38,8 +38,9 @@ export class Carrying {
   }
 }
 
-function trackStatus(client: PgClient): () => TransactionStatus | null {
-  let status: TransactionStatus | null = null;
+function trackStatus(client: PgClient): () => TransactionStatus {
+  // Until the server says otherwise: nothing was carried on this client yet, so there is nothing to inherit.
+  let status: TransactionStatus = 'I';
   // Before the client's own listener, which submits the next statement.
   client.connection.prependListener('readyForQuery', (message) => (status = message.status));
   return () => status;
