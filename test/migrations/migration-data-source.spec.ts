@@ -56,7 +56,6 @@ describe('migrationDataSourceOptions', () => {
     const application: DataSourceOptions = {
       type: 'postgres',
       url: db.url('app'),
-      migrationsRun: true,
       migrationsTransactionMode: 'all',
     };
     expect(migrationDataSourceOptions(application, credentials())).toMatchObject({
@@ -65,9 +64,76 @@ describe('migrationDataSourceOptions', () => {
     });
   });
 
-  it.each(['synchronize', 'dropSchema'])('refuses %s', (option) => {
+  it.each(['synchronize', 'dropSchema', 'migrationsRun'])('refuses %s', (option) => {
     const application = { type: 'postgres', url: db.url('app'), [option]: true } as DataSourceOptions;
     expect(() => migrationDataSourceOptions(application, credentials())).toThrow(RlsConfigurationError);
+  });
+
+  describe('bounds the waits of every session', () => {
+    const limits = async (application: Partial<PostgresOptions>, settings = {}) => {
+      const options = { type: 'postgres', ...application } as PostgresOptions;
+      const dataSource = await new DataSource(
+        migrationDataSourceOptions(options, { ...credentials(), ...settings }),
+      ).initialize();
+      try {
+        const [row] = (await dataSource.query(
+          `SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement,
+           current_setting('idle_in_transaction_session_timeout') AS idle, current_setting('application_name') AS name,
+           current_setting('work_mem') AS memory`,
+        )) as object[];
+        return row;
+      } finally {
+        await dataSource.destroy();
+      }
+    };
+    const bounded = { lock: '2s', statement: '30s', idle: '1min', name: 'rls-tenants migrations' };
+
+    it('by default', async () => {
+      expect(await limits(server())).toMatchObject(bounded);
+    });
+
+    it('as told; 0 is no limit, whatever the role or the database says', async () => {
+      await db.asSuperuser(
+        `ALTER ROLE ${db.roles.migrator} SET lock_timeout = '7s'; ALTER ROLE ${db.roles.migrator} SET statement_timeout = '7s'`,
+      );
+      const settings = { lockTimeoutMs: 0, statementTimeoutMs: 1_500 };
+      expect(await limits({ url: db.url('app') }, settings)).toMatchObject({
+        lock: '0',
+        statement: '1500ms',
+      });
+      await db.asSuperuser(`ALTER ROLE ${db.roles.migrator} RESET ALL`);
+    });
+
+    it.each<[string, () => Partial<PostgresOptions>]>([
+      [
+        'extra',
+        () => ({
+          ...server(),
+          extra: {
+            lock_timeout: 60_000,
+            statement_timeout: 5,
+            query_timeout: 1,
+            application_name: 'api',
+            options: '-c work_mem=5MB -c lock_timeout=1h',
+          },
+        }),
+      ],
+      [
+        'the url',
+        () => ({
+          url: `${db.url('app')}?lock_timeout=60000&statement_timeout=5&query_timeout=1&application_name=api&options=-c%20work_mem%3D5MB`,
+        }),
+      ],
+    ])('over what the application has in %s, and keeps the rest of it', async (_where, application) => {
+      expect(await limits(application())).toMatchObject({ ...bounded, memory: '5MB' });
+    });
+
+    it.each([-1, 1.5, Number.NaN, 2 ** 31])('but not by %p milliseconds', (lockTimeoutMs) => {
+      const application: DataSourceOptions = { type: 'postgres', url: db.url('app') };
+      expect(() => migrationDataSourceOptions(application, { ...credentials(), lockTimeoutMs })).toThrow(
+        '`lockTimeoutMs` is',
+      );
+    });
   });
 
   it('refuses other databases, and urls it cannot put the login into', () => {

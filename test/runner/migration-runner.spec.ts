@@ -50,28 +50,38 @@ const recorded = async () =>
 
 describe('run', () => {
   it('applies what is pending, oldest first, each in its own transaction and none where it wants none', async () => {
-    const seen: unknown[] = [];
+    const seen: { xid: string; next: string; application: string; active: boolean }[] = [];
     const note = (name: string, transaction?: boolean) =>
       migration(
         name,
         async (queryRunner) => {
-          const [row] = (await queryRunner.query(
-            `SELECT pg_current_xact_id_if_assigned() IS NULL AS fresh, current_setting('application_name') AS application`,
-          )) as object[];
-          seen.push({ ...row, active: queryRunner.isTransactionActive });
+          const query = `SELECT pg_current_xact_id()::text AS xid, current_setting('application_name') AS application`;
+          const [row] = (await queryRunner.query(query)) as [{ xid: string; application: string }];
+          const [{ xid: next }] = (await queryRunner.query(query)) as [{ xid: string }];
+          seen.push({ ...row, next, active: queryRunner.isTransactionActive });
         },
         transaction === undefined ? {} : { transaction },
       );
-    const runner = await runnerOf([note('Second1760000000002', false), note('First1760000000001')]);
-    expect(await runner.run()).toEqual(['First1760000000001', 'Second1760000000002']);
-    expect(seen).toEqual([
-      { fresh: true, application: 'migration:First1760000000001', active: true },
-      { fresh: true, application: 'migration:Second1760000000002', active: false },
+    const migrations = [
+      note('Third1760000000003', false),
+      note('Second1760000000002'),
+      note('First1760000000001'),
+    ];
+    const runner = await runnerOf(migrations);
+    expect(await runner.run()).toEqual(['First1760000000001', 'Second1760000000002', 'Third1760000000003']);
+    expect(seen.map(({ application, active }) => ({ application, active }))).toEqual([
+      { application: 'migration:First1760000000001', active: true },
+      { application: 'migration:Second1760000000002', active: true },
+      { application: 'migration:Third1760000000003', active: false },
     ]);
+    expect(seen.map(({ xid, next }) => xid === next)).toEqual([true, true, false]);
+    expect(new Set(seen.map(({ xid }) => xid)).size).toBe(3);
     expect(events).toMatchObject([
-      { type: 'started', name: 'First1760000000001', position: 1, of: 2 },
+      { type: 'started', name: 'First1760000000001', position: 1, of: 3 },
       { type: 'finished', name: 'First1760000000001', durationMs: expect.any(Number) },
-      { type: 'started', name: 'Second1760000000002', position: 2, of: 2 },
+      { type: 'started', name: 'Second1760000000002', position: 2, of: 3 },
+      { type: 'finished' },
+      { type: 'started', name: 'Third1760000000003' },
       { type: 'finished' },
     ]);
     expect(await runner.run()).toEqual([]);
@@ -111,7 +121,7 @@ describe('run', () => {
       transaction: false,
     });
     await expect((await runnerOf([half])).run()).rejects.toThrow(
-      'It ran without a transaction: what its statements did before this one is still there, and it does not count as applied.',
+      'It ran without a transaction: what its statements did before this one is still there',
     );
     expect(await counted()).toEqual([{ n: 1 }]);
   });
@@ -172,10 +182,10 @@ describe('a migration that meets the lock of another session', () => {
   it('lets readers and writers through while it tries', async () => {
     const holder = await hold();
     const waits: number[] = [];
-    let over = false;
-    const traffic = Promise.all(
+    const traffic = { over: false };
+    const clients = Promise.all(
       ['SELECT count(*) FROM counter', 'INSERT INTO counter VALUES (0)'].map(async (statement) => {
-        while (!over) {
+        while (!traffic.over) {
           const start = performance.now();
           await db.as('app', statement);
           waits.push(performance.now() - start);
@@ -188,8 +198,8 @@ describe('a migration that meets the lock of another session', () => {
       if (++sleeps === 2) await holder.end();
     };
     await (await runnerOf([alter], { sleep }, { lockTimeoutMs: 400 })).run();
-    over = true;
-    await traffic;
+    traffic.over = true;
+    await clients;
     expect(sleeps).toBe(2);
     expect(waits.length).toBeGreaterThan(10);
     expect(Math.max(...waits)).toBeLessThan(2_000);
@@ -232,6 +242,21 @@ describe('a migration that meets the lock of another session', () => {
       expect(eventsOf(events, 'retry')).toHaveLength(tries);
       await holder.end();
     }
+  });
+
+  it('is not tried again if it committed on its own, and does not claim that nothing is left', async () => {
+    const half = migration('Half1760000000001', async (queryRunner) => {
+      await queryRunner.query('INSERT INTO counter VALUES (1)');
+      await queryRunner.commitTransaction();
+      await queryRunner.startTransaction();
+      await queryRunner.query('ALTER TABLE counter ADD COLUMN m int');
+    });
+    const holder = await hold();
+    const runner = await runnerOf([half], { sleep: () => Promise.resolve() }, { lockTimeoutMs: 100 });
+    await expect(runner.run()).rejects.toThrow('What it did was committed, or may have been');
+    expect(eventsOf(events, 'retry')).toEqual([]);
+    await holder.end();
+    expect(await counted()).toEqual([{ n: 1 }]);
   });
 
   it('is tried again after a deadlock', async () => {
@@ -337,6 +362,19 @@ describe('the lock', () => {
     expect(
       await db.asSuperuser('SELECT indisvalid FROM pg_index WHERE indexrelid = $1::regclass', ['counter_n']),
     ).toEqual([{ indisvalid: true }]);
+  });
+
+  it('is free after the connection that migrations run on was cut, and what that leaves is looked up', async () => {
+    const runner = await runnerOf([
+      migration('Cut1760000000001', async (queryRunner) => {
+        await queryRunner.query('INSERT INTO counter VALUES (1)');
+        await queryRunner.query('SELECT pg_terminate_backend(pg_backend_pid())');
+      }),
+    ]);
+    await expect(runner.run()).rejects.toThrow('nothing of it is left');
+    expect(await counted()).toEqual([]);
+    // Both locks are free again.
+    expect(await (await runnerOf([count], { lockWaitMs: 0 })).run()).toEqual(['Count1760000000001']);
   });
 
   it('lost in the middle of a migration: its transaction is rolled back', async () => {

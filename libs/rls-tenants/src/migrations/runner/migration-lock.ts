@@ -2,13 +2,21 @@ import { hostname } from 'node:os';
 import type pg from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { MigrationLockError } from '../../errors.js';
-import { blockersOf, describeBackend, HELD, holdersOf, type Backend, type BackendQuery } from './backends.js';
+import {
+  blockersOf,
+  committed,
+  describeBackend,
+  HELD,
+  holdersOf,
+  type Backend,
+  type BackendQuery,
+} from './backends.js';
 
 /** How long a runner waits for another one. */
 export interface LockOptions {
   /** How long to wait for the lock at most, in milliseconds. */
   waitMs: number;
-  /** Who holds the lock, each time somebody else does. */
+  /** Told who holds the lock, and again when it is somebody else. */
   onWaiting: (holders: Backend[]) => void;
   sleep: (ms: number) => Promise<void>;
 }
@@ -85,6 +93,11 @@ export class MigrationLock {
     if (state.held !== true) throw lockLost();
   }
 
+  /** Whether a transaction was committed; see {@link committed}. */
+  committed(xid: string): Promise<boolean | undefined> {
+    return committed((sql, values) => this.query(sql, values), xid);
+  }
+
   /** Whom a server process waits for at this moment. */
   blockersOf(pid: number, withQueries: boolean): Promise<Backend[]> {
     return blockersOf((sql, values) => this.query(sql, values), pid, withQueries);
@@ -131,12 +144,14 @@ async function poll(
   key: string,
   { waitMs, onWaiting, sleep }: LockOptions,
 ): Promise<void> {
-  for (let waited = 0; ; waited += POLL_MS) {
+  for (let waited = 0, told = ''; ; waited += POLL_MS) {
     const [row] = await query('SELECT pg_try_advisory_lock($1::bigint) AS locked', [key]);
     if (row?.locked === true) return;
     const holders = await holdersOf(query, key);
     if (waited >= waitMs) throw notFree(holders, waitMs);
-    onWaiting(holders);
+    const who = holders.map(({ pid }) => pid).join();
+    if (who !== told) onWaiting(holders);
+    told = who;
     await sleep(POLL_MS);
   }
 }

@@ -3,7 +3,7 @@ import type { DataSource, MigrationInterface, QueryRunner } from 'typeorm';
 import { MigrationFailedError, RlsConfigurationError, RlsTenantsError } from '../../errors.js';
 import { ConcurrentMigration } from '../concurrent-migration.js';
 import { checkMigratable } from '../migration-data-source.js';
-import { describeBackend, type Backend } from './backends.js';
+import { committed, describeBackend, type Backend, type BackendQuery } from './backends.js';
 import type { MigrationAction, MigrationEvent, MigrationStep } from './migration-events.js';
 import { MigrationHistory, type KnownMigration, type MigrationStatus } from './migration-history.js';
 import { LockWatch } from './lock-watch.js';
@@ -175,13 +175,12 @@ export class MigrationRunner {
       const { showQueries = false } = this.options;
       const watch = new LockWatch(() => session.lock.blockersOf(session.pid, showQueries));
       try {
-        await this.attempt(session, migration, step.action);
-        return;
-      } catch (error) {
+        const failed = await this.attempt(session, migration, step.action);
+        if (!failed) return;
         const blockers = await watch.stop();
-        const reason = retryReason(error);
-        if (reason === undefined || !mayRunAgain(migration.instance) || attempt >= retry.tries)
-          throw failure(migration, step, done, error, attempt, blockers);
+        const reason = retryReason(failed.cause);
+        if (reason === undefined || !failed.mayRunAgain || attempt >= retry.tries)
+          throw failure(migration.name, failed, done, attempt, blockers);
         const delayMs = retryDelayMs(attempt, retry);
         this.emit({ type: 'retry', ...step, attempt, tries: retry.tries, delayMs, reason, blockers });
         await this.sleep(delayMs);
@@ -191,26 +190,39 @@ export class MigrationRunner {
     }
   }
 
-  private async attempt(session: Session, migration: KnownMigration, action: MigrationAction): Promise<void> {
+  private async attempt(
+    session: Session,
+    migration: KnownMigration,
+    action: MigrationAction,
+  ): Promise<FailedAttempt | undefined> {
     const { lock, queryRunner, history } = session;
-    await lock.assertHeld();
-    this.warnOfAdmission(session, await prepareSession(queryRunner, migration.name));
-    const inTransaction = isTransactional(migration.instance);
-    if (inTransaction) await queryRunner.startTransaction();
+    const inTransaction = migration.instance.transaction !== false;
+    let xid: string | undefined;
     try {
+      await lock.assertHeld();
+      this.warnOfAdmission(session, await prepareSession(queryRunner, migration.name));
+      if (inTransaction) xid = await begin(queryRunner);
       if (action === 'run') {
         await history.executeMigration(migration);
       } else {
         await migration.instance.down(queryRunner);
         await history.deleteMigration(migration);
       }
-      if (!inTransaction) return checkLeftNothingOpen(queryRunner);
+      if (!inTransaction) {
+        checkLeftNothingOpen(queryRunner);
+        return undefined;
+      }
       // Without it another runner may be at the same migration: better that this one leaves nothing.
       await lock.assertHeld();
       await queryRunner.commitTransaction();
-    } catch (error) {
+      return undefined;
+    } catch (cause) {
       await rollBack(queryRunner);
-      throw error;
+      if (!inTransaction)
+        return { cause, left: 'its-statements', mayRunAgain: isIdempotent(migration.instance) };
+      return xid === undefined || (await wasRolledBack(session, xid))
+        ? { cause, left: 'nothing', mayRunAgain: true }
+        : { cause, left: 'unknown', mayRunAgain: false };
     }
   }
 
@@ -251,13 +263,21 @@ export class MigrationRunner {
   }
 }
 
-function isTransactional(migration: MigrationInterface): boolean {
-  return migration.transaction !== false;
+/** Starts a transaction, and returns the number by which the server remembers how it ended. */
+async function begin(queryRunner: QueryRunner): Promise<string> {
+  await queryRunner.startTransaction();
+  const [row] = (await queryRunner.query('SELECT pg_current_xact_id()::text AS xid')) as [{ xid: string }];
+  return row.xid;
 }
 
-function mayRunAgain(migration: MigrationInterface): boolean {
+/** Either connection can tell, and either may be the one that was lost. */
+async function wasRolledBack({ lock, queryRunner }: Session, xid: string): Promise<boolean> {
+  const query: BackendQuery = (sql, values) => queryRunner.query(sql, values) as ReturnType<BackendQuery>;
+  return ((await lock.committed(xid)) ?? (await committed(query, xid))) === false;
+}
+
+function isIdempotent(migration: MigrationInterface): boolean {
   return (
-    isTransactional(migration) ||
     migration instanceof ConcurrentMigration ||
     (migration as Partial<IdempotentMigration>).idempotent === true
   );
@@ -291,11 +311,30 @@ async function giveBack(queryRunner: QueryRunner): Promise<void> {
   }
 }
 
+/** What a failed migration leaves in the database, and what to do then. */
+const LEFT = {
+  nothing: ['It ran in a transaction: nothing of it is left.', 'Mend the cause and run it again.'],
+  'its-statements': [
+    'It ran without a transaction: what its statements did before this one is still there, and the migration counts as it did before.',
+    'Mend the cause and make sure that it can start again from its top; then run it again.',
+  ],
+  unknown: [
+    'What it did was committed, or may have been: it ended its transaction itself, or the connection was lost at its end.',
+    'Look at the tables and at `rls-tenants migrate status` before running it again.',
+  ],
+} as const;
+
+/** Why an attempt failed, and what it left. */
+interface FailedAttempt {
+  cause: unknown;
+  left: keyof typeof LEFT;
+  mayRunAgain: boolean;
+}
+
 function failure(
-  migration: KnownMigration,
-  { action }: MigrationStep,
+  name: string,
+  { cause, left }: FailedAttempt,
   done: readonly string[],
-  cause: unknown,
   attempts: number,
   blockers: readonly Backend[],
 ): MigrationFailedError {
@@ -303,17 +342,10 @@ function failure(
   const tried = attempts === 1 ? '' : ` after ${attempts} tries`;
   const blocked = blockers.length === 0 ? '' : ` In the way: ${blockers.map(describeBackend).join('; ')}.`;
   const before = done.length === 0 ? '' : ` Before it, ${done.join(', ')} succeeded and stays.`;
-  const verb = action === 'run' ? 'applied' : 'reverted';
-  const left = isTransactional(migration.instance)
-    ? 'It ran in a transaction: nothing of it is left.'
-    : `It ran without a transaction: what its statements did before this one is still there, and it does not count as ${verb}.`;
-  const next = isTransactional(migration.instance)
-    ? 'Mend the cause and run it again.'
-    : 'Mend the cause and make sure that it can start again from its top; then run it again.';
-  const own = cause instanceof RlsTenantsError ? `${cause.hint} ` : '';
+  const [remains, next] = LEFT[left];
   return new MigrationFailedError(
-    `Migration "${migration.name}" failed${tried}: ${message}.${blocked} ${left}${before}`,
-    own + next,
+    `Migration "${name}" failed${tried}: ${message}.${blocked} ${remains}${before}`,
+    `${cause instanceof RlsTenantsError ? `${cause.hint} ` : ''}${next}`,
     { cause },
   );
 }
