@@ -212,6 +212,25 @@ describe('locks', () => {
     expect(await hits(db)).toEqual({ 1: 50 });
   });
 
+  it('are waited for, and what was committed meanwhile is what the batch changes', async () => {
+    const holder = (await db.plain({ url: db.url('superuser') })).createQueryRunner();
+    await holder.startTransaction();
+    await holder.query(`UPDATE article SET title = 'Renamed' WHERE id = 1`);
+    await holder.query(`UPDATE article SET title = 'Left out' WHERE id = 3`);
+    await holder.query('DELETE FROM article WHERE id = 5');
+    const backfill = await backfillOf(db, [{ ...FILL_SLUGS, where: `title <> 'Left out'` }]);
+    const run = backfill.run('fill-slugs');
+    await new Promise((wait) => setTimeout(wait, 200));
+    await holder.commitTransaction();
+    await holder.release();
+    expect(await run).toMatchObject({ rowsDone: 48 });
+    expect(await db.asSuperuser('SELECT id, slug FROM article WHERE id IN (1, 3, 5) ORDER BY id')).toEqual([
+      { id: 1, slug: 'renamed!' },
+      { id: 3, slug: null },
+    ]);
+    expect(await hits(db)).toEqual({ 0: 1, 1: 48 });
+  });
+
   it('of a batch let other transactions refer to its rows', async () => {
     await db.asSuperuser('CREATE TABLE remark (article_id int REFERENCES article (id))');
     const definition: BackfillDefinition = {

@@ -13,7 +13,10 @@ interface BackfillBase {
   table: string;
   /** Default `'tenant_id'`. */
   tenantColumn?: string;
-  /** The tenants to go through. Default: all that have rows in the table, read in admin context. */
+  /**
+   * The tenants to go through, read once per run: a generator serves one run only. Default: all that have rows in the
+   * table, read in admin context.
+   */
   tenants?: Iterable<TenantId> | AsyncIterable<TenantId>;
   /** SQL condition on the table's columns for the rows that need the change. Default: all rows. */
   where?: string;

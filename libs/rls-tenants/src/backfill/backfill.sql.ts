@@ -27,13 +27,13 @@ FROM ${PROGRESS} WHERE backfill = $1`;
 
 /**
  * `$1` table, `$2` tenant column. `confined` is whether row-level security holds the current role to one tenant: it is
- * active, and no unconditional policy admits the role to all rows.
+ * active, and no unconditional policy lets the role change all rows.
  */
 export const TABLE_SHAPE = `
 SELECT current_user::text AS role, greatest(c.reltuples, 0)::float8 AS "estimatedRows",
   row_security_active(c.oid) AND NOT EXISTS (
-    SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive AND pg_get_expr(polqual, polrelid) = 'true'
-      AND EXISTS (SELECT FROM unnest(polroles) AS member WHERE member = 0 OR pg_has_role(member, 'USAGE'))
+    SELECT FROM pg_policy WHERE polrelid = c.oid AND polpermissive AND polcmd IN ('*', 'w')
+      AND pg_get_expr(polqual, polrelid) = 'true' AND EXISTS (SELECT FROM unnest(polroles) AS member WHERE member = 0 OR pg_has_role(member, 'USAGE'))
   ) AS confined,
   (SELECT format_type(atttypid, atttypmod) FROM pg_attribute
    WHERE attrelid = c.oid AND attname = $2 AND attnum > 0 AND NOT attisdropped) AS "tenantType",

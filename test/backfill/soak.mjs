@@ -1,0 +1,82 @@
+// Proof at size, with the built library: node test/backfill/soak.mjs [rows] [tenants] [workers]
+// On TEST_DATABASE_URL (a superuser's), or on embedded PostgreSQL with its default settings: durable. Prints JSON: rows
+// per second, how memory grew, and the longest transaction, which is the longest time a row was locked. It fails unless
+// each row changed once.
+import { randomUUID } from 'node:crypto';
+import { Backfill, isolateDataSource, backfillProgressTable } from 'nestjs-rls-tenants';
+import { protectTable } from 'nestjs-rls-tenants/migrations';
+import { startEmbeddedPostgres } from 'nestjs-rls-tenants/testing';
+import { DataSource } from 'typeorm';
+
+const [rows = 1_000_000, tenants = 1000, workers = 2] = process.argv.slice(2).map(Number);
+const embedded = process.env.TEST_DATABASE_URL ? undefined : await startEmbeddedPostgres();
+const server = new URL(embedded?.url ?? process.env.TEST_DATABASE_URL);
+const suffix = randomUUID().slice(0, 8);
+const [database, app, admin] = [`soak_${suffix}`, `soak_app_${suffix}`, `soak_admin_${suffix}`];
+
+const open = async (name, login) => {
+  const url = Object.assign(new URL(server), { pathname: `/${name}` });
+  if (login) Object.assign(url, { username: login, password: 'soak' });
+  return new DataSource({ type: 'postgres', url: url.toString(), poolSize: workers + 2 }).initialize();
+};
+
+const maintenance = await open(server.pathname.slice(1));
+await maintenance.query(`CREATE DATABASE ${database}`);
+const owner = await open(database);
+try {
+  await prepare();
+  console.log(JSON.stringify(await soak(), undefined, 2));
+} finally {
+  await owner.destroy();
+  await maintenance.query(`DROP DATABASE ${database} WITH (FORCE)`);
+  await maintenance.query(`DROP ROLE IF EXISTS ${app}, ${admin}`);
+  await maintenance.destroy();
+  await embedded?.stop();
+}
+
+/** Keys interleave between tenants, as they do in a table that all tenants write to. */
+async function prepare() {
+  const [{ version }] = await owner.query(`SELECT current_setting('server_version_num')::int AS version`);
+  const member = version >= 160000 ? 'WITH INHERIT FALSE, SET TRUE' : '';
+  await owner.query(`CREATE ROLE ${admin} NOLOGIN; CREATE ROLE ${app} LOGIN PASSWORD 'soak' NOINHERIT;
+    GRANT ${admin} TO ${app} ${member}; GRANT USAGE ON SCHEMA public TO ${app}, ${admin};
+    CREATE TABLE article (id bigint PRIMARY KEY, tenant_id uuid NOT NULL, title text NOT NULL, slug text,
+      hits int NOT NULL DEFAULT 0, UNIQUE (tenant_id, id))`);
+  await owner.query(`INSERT INTO article (id, tenant_id, title)
+    SELECT n, ('00000000-0000-4000-8000-' || lpad((n % ${tenants})::text, 12, '0'))::uuid, 'Title ' || n
+    FROM generate_series(1, ${rows}) AS n`);
+  await owner.query('VACUUM ANALYZE article');
+  const queryRunner = owner.createQueryRunner();
+  const settings = { tenantIdType: 'uuid', appRole: app, adminRole: admin };
+  await protectTable({ ...settings, table: 'article' }).up(queryRunner);
+  await backfillProgressTable(settings).up(queryRunner);
+  await queryRunner.release();
+}
+
+async function soak() {
+  const dataSource = await open(database, app);
+  await isolateDataSource(dataSource, { tenantIdType: 'uuid', adminRole: admin });
+  const definition = {
+    name: 'soak',
+    table: 'article',
+    set: { slug: `lower(replace(title, ' ', '-'))`, hits: 'hits + 1' },
+  };
+  const megabytes = () => Math.round(process.memoryUsage().rss / 2 ** 20);
+  const memory = [];
+  const sampling = setInterval(() => memory.push(megabytes()), 100);
+  const start = performance.now();
+  const totals = await new Backfill(dataSource, [definition], {
+    logger: { log() {}, warn: console.error },
+  }).run('soak', { workers });
+  const seconds = (performance.now() - start) / 1000;
+  clearInterval(sampling);
+  await dataSource.destroy();
+  const [{ once }] = await owner.query('SELECT count(*)::int AS once FROM article WHERE hits = 1');
+  if (once !== rows) throw new Error(`${once} of ${rows} rows were changed exactly once.`);
+  return {
+    ...totals,
+    changedOnce: once,
+    rowsPerSecond: Math.round(rows / seconds),
+    rssMegabytes: { early: memory[Math.floor(memory.length / 5)], peak: Math.max(...memory) },
+  };
+}

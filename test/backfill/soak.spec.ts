@@ -1,0 +1,24 @@
+import { execFile } from 'node:child_process';
+import { resolve } from 'node:path';
+import { promisify } from 'node:util';
+
+interface Soak {
+  rowsDone: number;
+  changedOnce: number;
+  longestBatchMs: number;
+  rssMegabytes: { early: number; peak: number };
+}
+
+// The script's defaults are a million rows of a thousand tenants. Times depend on the machine: the bounds are wide here.
+it('fifty thousand rows change once each, in short transactions and flat memory', async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    '--no-warnings',
+    resolve(__dirname, 'soak.mjs'),
+    '50000',
+    '100',
+  ]);
+  const soak = JSON.parse(stdout) as Soak;
+  expect(soak).toMatchObject({ rowsDone: 50_000, changedOnce: 50_000 });
+  expect(soak.longestBatchMs).toBeLessThan(1000);
+  expect(soak.rssMegabytes.peak - soak.rssMegabytes.early).toBeLessThan(100);
+});
