@@ -61,3 +61,14 @@ export {
 } from './operations/unique-constraint.operation.js';
 export type { TableColumn } from '../policies/index.js';
 export { validatedForeignKey } from './operations/validated-foreign-key.operation.js';
+export {
+  protectedPartition,
+  type ProtectedPartitionOptions,
+} from './operations/protected-partition.operation.js';
+export {
+  protectExistingTable,
+  type ExistingTableSteps,
+  type ProtectExistingTableOptions,
+} from './operations/protect-existing-table.operation.js';
+export { withRlsDisabled } from './with-rls-disabled.js';
+export type { PartitionBound, PartitionValue } from '../policies/index.js';
