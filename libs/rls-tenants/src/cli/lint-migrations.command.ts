@@ -71,6 +71,14 @@ export class LintMigrationsCommand extends CommandRunner {
   }
 
   @Option({
+    flags: '--tenant-tables <tables>',
+    description: 'tables with a tenant column that the files do not show, separated by commas',
+  })
+  parseTenantTables(tables: string): string[] {
+    return tables.split(',').map((table) => table.trim());
+  }
+
+  @Option({
     flags: '--transaction-mode <mode>',
     description:
       "migrationsTransactionMode of the data source that runs the migrations: 'all', 'each' or 'none'",

@@ -1,5 +1,7 @@
+import { objectName, parseTableName, quoteIdentifier } from '../policies/index.js';
+import type { ChangeOf } from './changes.js';
 import type { CorrectedFile } from './finding.js';
-import type { Migration } from './migration.js';
+import type { Migration, Statement } from './migration.js';
 
 /** What a corrected migration does. */
 export interface Correction {
@@ -46,6 +48,7 @@ ${indent(down)}
 }
 
 function calls(statements: readonly string[]): string[] {
+  if (statements.length === 0) return ['// There is nothing to undo.'];
   return statements.map((sql) => `await queryRunner.query(${template(sql)});`);
 }
 
@@ -55,4 +58,31 @@ function template(sql: string): string {
 
 function indent(lines: readonly string[]): string {
   return lines.map((line) => `    ${line}`).join('\n');
+}
+
+/** The indexes of one table, built beside all traffic by steps that can be run again. */
+export function concurrentIndexes(
+  migration: Migration,
+  table: string,
+  indexes: readonly { readonly statement: Statement; readonly change: ChangeOf<'create-index'> }[],
+  after = 1,
+): CorrectedFile {
+  const steps = indexes.map(({ statement: { sql }, change }, position) => {
+    const name = quoteIdentifier(
+      change.name ?? objectName(parseTableName(table).name, `${position + 1}_idx`),
+    );
+    const head = change.name === undefined ? `INDEX CONCURRENTLY ${name}` : 'INDEX CONCURRENTLY';
+    return {
+      drop: `DROP INDEX CONCURRENTLY IF EXISTS ${name}`,
+      create: sql.replace(/\bINDEX\b(?:\s+CONCURRENTLY)?(?:\s+IF\s+NOT\s+EXISTS)?/i, head),
+    };
+  });
+  return correctedFile(migration, {
+    slug: `${table}-indexes`,
+    after,
+    transaction: false,
+    // An interrupted build leaves an invalid index: the next run builds it anew.
+    up: steps.flatMap(({ drop, create }) => [drop, create]),
+    down: steps.map(({ drop }) => drop),
+  });
 }

@@ -1,6 +1,6 @@
-import { quoteIdentifier } from '../../policies/index.js';
 import { createdTables } from '../context.js';
-import { correctedFile } from '../corrected-file.js';
+import { concurrentIndexes } from '../corrected-file.js';
+import type { Migration } from '../migration.js';
 import { changes, defineRule } from '../rule.js';
 
 /** MIG020: CREATE INDEX locks the table against writes until the index is built: minutes on a large table. */
@@ -19,18 +19,12 @@ export const createIndexNotConcurrent = defineRule({
         at: statement,
         message: `SHARE lock on "${change.table}": no INSERT, UPDATE or DELETE until the index is built.`,
         fix: `${sql};`,
-        files: [
-          correctedFile(migration, {
-            slug: `${change.table}-indexes`,
-            after: 1,
-            transaction: false,
-            up: [sql],
-            down: [
-              `DROP INDEX CONCURRENTLY ${change.name === undefined ? '…' : quoteIdentifier(change.name)}`,
-            ],
-          }),
-        ],
+        files: [concurrentIndexes(migration, change.table, indexesOf(migration, change.table))],
       };
     }
   },
 });
+
+function indexesOf(migration: Migration, table: string) {
+  return changes(migration, 'up', 'create-index').filter(({ change }) => change.table === table);
+}

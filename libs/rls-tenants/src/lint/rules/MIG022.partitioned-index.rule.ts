@@ -33,18 +33,20 @@ export const partitionedIndex = defineRule({
 function twoSteps(migration: Migration, sql: string, table: string, name: string): CorrectedFile[] {
   const partition = `${parseTableName(table).name}_PARTITION`;
   const child = objectName(partition, name);
+  const drop = `DROP INDEX CONCURRENTLY IF EXISTS ${quoteIdentifier(child)}`;
   const parsed =
     /^(CREATE\s+(?:UNIQUE\s+)?INDEX\s+)[^]*?(\s+ON\s+)(?:ONLY\s+)?(?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?([^]*)$/i.exec(
       sql,
     );
-  const [, head = 'CREATE INDEX ', , tail = ''] = parsed ?? [];
+  if (!parsed) return [];
+  const [, head = '', , tail = ''] = parsed;
   return [
     correctedFile(migration, {
       slug: `${table}-index-partitions`,
       after: 1,
       transaction: false,
-      up: [`${head}CONCURRENTLY ${quoteIdentifier(child)} ON ${quoteTable(partition)}${tail}`],
-      down: [`DROP INDEX CONCURRENTLY IF EXISTS ${quoteIdentifier(child)}`],
+      up: [drop, `${head}CONCURRENTLY ${quoteIdentifier(child)} ON ${quoteTable(partition)}${tail}`],
+      down: [drop],
     }),
     correctedFile(migration, {
       slug: `${table}-index-parent`,

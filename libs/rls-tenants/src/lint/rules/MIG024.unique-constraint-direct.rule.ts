@@ -18,6 +18,7 @@ export const uniqueConstraintDirect = defineRule({
         constraint.name ?? objectName(parseTableName(table).name, `${constraint.columns.join('_')}_key`);
       const columns = constraint.columns.map(quoteIdentifier).join(', ');
       const build = `CREATE UNIQUE INDEX CONCURRENTLY ${quoteIdentifier(name)} ON ${quoteTable(table)} (${columns})`;
+      const drop = `DROP INDEX CONCURRENTLY IF EXISTS ${quoteIdentifier(name)}`;
       const use = `ALTER TABLE ${quoteTable(table)} ADD CONSTRAINT ${quoteIdentifier(name)} UNIQUE USING INDEX ${quoteIdentifier(name)}`;
       yield {
         at: statement,
@@ -28,8 +29,8 @@ export const uniqueConstraintDirect = defineRule({
             slug: `${table}-unique-index`,
             after: 1,
             transaction: false,
-            up: [build],
-            down: [`DROP INDEX CONCURRENTLY IF EXISTS ${quoteIdentifier(name)}`],
+            up: [drop, build],
+            down: [drop],
           }),
           correctedFile(migration, {
             slug: `${table}-unique-constraint`,

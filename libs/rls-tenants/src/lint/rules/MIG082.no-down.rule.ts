@@ -1,3 +1,4 @@
+import type { Migration } from '../migration.js';
 import { defineRule } from '../rule.js';
 
 /** MIG082: Without a down() that works, `migration:revert` fails, or removes the record and leaves the schema. */
@@ -8,7 +9,7 @@ export const noDown = defineRule({
   reason:
     'Without a down() that works, `migration:revert` fails, or removes the record and leaves the schema.',
   *find(migration) {
-    if (migration.down === 'present') return;
+    if (migration.down === 'present' || (migration.down === 'empty' && onlyValidates(migration))) return;
     yield {
       at: migration,
       message: `down() ${migration.down === 'missing' ? 'is missing' : migration.down === 'empty' ? 'does nothing' : 'throws'}.`,
@@ -16,3 +17,13 @@ export const noDown = defineRule({
     };
   },
 });
+
+/** A constraint that is valid does no harm: there is nothing to undo. */
+function onlyValidates({ statements }: Migration): boolean {
+  return (
+    statements.length > 0 &&
+    statements.every(
+      ({ changes: made }) => made.length > 0 && made.every(({ kind }) => kind === 'validate-constraint'),
+    )
+  );
+}

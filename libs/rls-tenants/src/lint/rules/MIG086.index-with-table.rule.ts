@@ -1,6 +1,5 @@
-import { quoteIdentifier } from '../../policies/index.js';
 import { createdTables } from '../context.js';
-import { correctedFile } from '../corrected-file.js';
+import { concurrentIndexes } from '../corrected-file.js';
 import type { Migration } from '../migration.js';
 import { changes, defineRule } from '../rule.js';
 
@@ -19,16 +18,7 @@ export const indexWithTable = defineRule({
         at: statement,
         message: `Index "${change.name ?? change.table}" is created in the migration of its table "${change.table}". Constraints belong there, indexes do not.`,
         fix: 'Move the indexes of the table into a migration of their own.',
-        files: [
-          correctedFile(migration, {
-            slug: `${change.table}-indexes`,
-            after: 1,
-            up: indexesOf(migration, change.table).map((one) => one.statement.sql),
-            down: indexesOf(migration, change.table).flatMap(({ change: { name } }) =>
-              name === undefined ? [] : [`DROP INDEX ${quoteIdentifier(name)}`],
-            ),
-          }),
-        ],
+        files: [concurrentIndexes(migration, change.table, indexesOf(migration, change.table))],
       };
       // One finding for each table: the corrected file has all its indexes.
       created.delete(change.table);

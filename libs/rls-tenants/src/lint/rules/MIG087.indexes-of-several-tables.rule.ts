@@ -1,5 +1,4 @@
-import { quoteIdentifier } from '../../policies/index.js';
-import { correctedFile } from '../corrected-file.js';
+import { concurrentIndexes } from '../corrected-file.js';
 import { changes, defineRule } from '../rule.js';
 
 /** MIG087: If the index of one table fails, the rollback drops the other's as well, and neither can be recorded as done without the other. */
@@ -22,18 +21,12 @@ export const indexesOfSeveralTables = defineRule({
         message: `An index of "${change.table}" in the migration of the indexes of "${first}".`,
         fix: 'Give the indexes of each table a migration of their own, named after it.',
         files: [
-          correctedFile(migration, {
-            slug: `${change.table}-indexes`,
-            after: reported.size + 1,
-            ...(change.concurrently && { transaction: false }),
-            up: indexes.filter((one) => one.change.table === change.table).map((one) => one.statement.sql),
-            down: indexes
-              .filter((one) => one.change.table === change.table && one.change.name !== undefined)
-              .map(
-                (one) =>
-                  `DROP INDEX ${change.concurrently ? 'CONCURRENTLY ' : ''}${quoteIdentifier(one.change.name!)}`,
-              ),
-          }),
+          concurrentIndexes(
+            migration,
+            table,
+            indexes.filter((one) => context.rootOf(one.change.table) === table),
+            reported.size + 1,
+          ),
         ],
       };
     }
