@@ -1,7 +1,7 @@
 // One statement, made of nothing but words and quoted names: comments and further statements do not match. A nested
 // comment could otherwise hide a query behind a COMMIT.
 const TRANSACTION_CONTROL =
-  /^\s*(?:START\s+TRANSACTION|BEGIN|SET\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b(?:[\w\s,$]|"[^"]*"|'[^']*')*;?\s*$/i;
+  /^\s*(?:START\s+TRANSACTION|BEGIN|SET\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE)\b(?:[\w\s,$]|"[^"]*"|'[^']*')*(?:;\s*)?$/i;
 
 /**
  * True for a single transaction-control statement, which is sent as it is: a query in front would take a snapshot, and
