@@ -1,5 +1,6 @@
 import pg from 'pg';
 import Cursor from 'pg-cursor';
+import QueryStream from 'pg-query-stream';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type { DataSource } from 'typeorm';
 import {
@@ -9,7 +10,8 @@ import {
   withoutTenant,
 } from '../../libs/rls-tenants/src/context/tenant-context.js';
 import { isolateDataSource, TenantSubscriber } from '../../libs/rls-tenants/src/connection/index.js';
-import { NoTenantContextError } from '../../libs/rls-tenants/src/errors.js';
+import { isTransactionControl } from '../../libs/rls-tenants/src/connection/transaction-control.js';
+import { NoTenantContextError, RlsConfigurationError } from '../../libs/rls-tenants/src/errors.js';
 import { A, B, Note, NOTES } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
 
@@ -310,5 +312,103 @@ describe('what applications do to a connection', () => {
       expect(await tenantContext(B, streamed)).toEqual([{ body: 'b' }]);
       await runner.release();
     });
+  });
+
+  describe('an admin role that does not exist', () => {
+    const statements: [string, (on: pg.PoolClient) => Promise<unknown>][] = [
+      ['a simple statement', (on) => on.query(BODIES)],
+      ['a named statement', (on) => on.query({ text: BODIES, name: 'bodies' })],
+      ['a cursor', (on) => on.query(new Cursor(BODIES)).read(1)],
+      ['a stream', (on) => on.query(new QueryStream(BODIES)).toArray()],
+      [
+        'a Query',
+        (on) =>
+          new Promise((_, reject) =>
+            on.query(new pg.Query({ text: BODIES, name: 'bodies' }, reject as never)),
+          ),
+      ],
+      [
+        'COPY … TO STDOUT',
+        (on) =>
+          new Promise((_, reject) => on.query(copyTo('COPY note TO STDOUT')).on('error', reject).resume()),
+      ],
+      [
+        'COPY … FROM STDIN',
+        (on) => new Promise((_, reject) => on.query(copyFrom('COPY note FROM STDIN')).on('error', reject)),
+      ],
+    ];
+
+    it.each(statements)('fails %s with what to do, and nothing after it', async (_name, statement) => {
+      const broken = await db.isolated(
+        { onMissingTenant: 'empty', adminRole: 'no_such_role' },
+        { poolSize: 1 },
+      );
+      const on = await poolOf(broken).connect();
+      for (let n = 0; n < 2; n++) {
+        const failure = adminContext('probe', () => statement(on));
+        await expect(failure).rejects.toThrow(RlsConfigurationError);
+      }
+      const named = () => on.query({ text: BODIES, name: 'bodies' });
+      expect(bodies((await tenantContext(B, named)).rows)).toEqual(['b']);
+      expect((await on.query(BODIES)).rows).toEqual([]);
+      on.release();
+    });
+  });
+
+  describe('what application code leaves on a connection', () => {
+    it('an open transaction: the next caller is neither its tenant nor its admin', async () => {
+      await tenantContext(A, async () => {
+        await client.query('BEGIN');
+        await adminContext('probe', () => client.query(BODIES));
+      });
+      client.release();
+      client = await poolOf(ds).connect();
+      expect((await client.query(BODIES)).rows).toEqual([]);
+      expect(bodies((await tenantContext(B, () => client.query(BODIES))).rows)).toEqual(['b']);
+      await client.query('ROLLBACK');
+    });
+
+    it('COMMIT AND CHAIN after an admin’s statement: the chained transaction is its callers’', async () => {
+      const read = async () => bodies((await client.query(BODIES)).rows);
+      await client.query('BEGIN');
+      expect(await adminContext('probe', read)).toEqual(['a', 'b']);
+      await client.query('COMMIT AND CHAIN');
+      expect(await tenantContext(A, read)).toEqual(['a']);
+      expect(await read()).toEqual([]);
+      await client.query('ROLLBACK');
+    });
+
+    it('a tenant setting of its own for the session reaches nobody but what nobody sends', async () => {
+      const read = async () => bodies((await client.query(BODIES)).rows);
+      await client.query("SELECT set_config('rls.current_tenant', $1, false)", [A]);
+      expect(await tenantContext(B, read)).toEqual(['b']);
+      expect(await adminContext('probe', read)).toEqual(['a', 'b']);
+      await client.query('BEGIN');
+      expect(await read()).toEqual([]); // in a transaction nobody carries, too
+      await client.query('COMMIT');
+      // A single statement of nobody carries nothing, so that maintenance works. The default refuses it.
+      expect(await read()).toEqual(['a']);
+      const strict = await db.isolated({}, { poolSize: 1 });
+      await strict.query("SELECT set_config('rls.current_tenant', $1, false)", [A]);
+      await expect(strict.query(BODIES)).rejects.toThrow(NoTenantContextError);
+      await client.query('RESET ALL');
+    });
+
+    it('a statement prepared in SQL by an admin is executed for its caller', async () => {
+      const execute = async () => bodies((await client.query('EXECUTE bodies')).rows);
+      await adminContext('probe', () => client.query(`PREPARE bodies AS ${BODIES}`));
+      expect(await tenantContext(A, execute)).toEqual(['a']);
+      expect(await adminContext('probe', execute)).toEqual(['a', 'b']);
+      expect(await tenantContext(B, execute)).toEqual(['b']);
+      expect(await execute()).toEqual([]);
+      await client.query('DEALLOCATE bodies');
+    });
+  });
+
+  it('a long run of blanks behind a transaction keyword costs no time', () => {
+    const started = performance.now();
+    expect(isTransactionControl(`BEGIN${' '.repeat(100_000)}(`)).toBe(false);
+    expect(isTransactionControl(`BEGIN${' '.repeat(100_000)}; `)).toBe(true);
+    expect(performance.now() - started).toBeLessThan(1000);
   });
 });

@@ -109,7 +109,7 @@ function sendInFront(
     caller.textFront = front;
     // COPY … TO STDOUT of pg-copy-streams takes the raw bytes off node-postgres' parser before it writes.
     if (connection.stream.listenerCount('data') === 0) skipFrontInBytes(statement);
-    else swallowFront(statement, connection);
+    swallowFront(statement, connection);
     query.call(connection, front.text + text);
   };
   return sending;
@@ -172,6 +172,7 @@ function skipFrontInBytes(statement: Submittable): void {
       if (type !== ERROR_RESPONSE) pending = pending.subarray(end);
       if (type === ERROR_RESPONSE || type === COMMAND_COMPLETE) {
         parser._parse = parse;
+        if (type === COMMAND_COMPLETE) (statement as unknown as Handlers)['handleCommandComplete']?.();
         return pending.length > 0 ? parse.call(statement, pending) : true;
       }
     }
