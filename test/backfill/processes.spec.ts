@@ -48,9 +48,14 @@ function start(mode: 'run' | 'pg-boss', definition = SLOW): ChildProcess {
 const changed = async () => 100 - (((await hits(db))[0] ?? 0) / TOTAL) * 100;
 const TOTAL = 10 * 200;
 
-/** Waits until that part of the rows, in percent, is changed. */
+/** Waits until that part of the rows, in percent, is changed, as long as somebody is there to change them. */
 async function until(percent: number): Promise<void> {
-  while ((await changed()) < percent) await sleep(10);
+  while ((await changed()) < percent) {
+    const ended = children.find(({ exitCode }) => exitCode !== null);
+    if (ended)
+      throw new Error(`A process ended with ${ended.exitCode} and ${await changed()} % of the rows changed.`);
+    await sleep(10);
+  }
 }
 
 /** Who changed rows, as superuser. */
