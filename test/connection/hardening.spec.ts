@@ -12,7 +12,7 @@ import {
 import { isolateDataSource, TenantSubscriber } from '../../libs/rls-tenants/src/connection/index.js';
 import { isTransactionControl } from '../../libs/rls-tenants/src/connection/transaction-control.js';
 import { NoTenantContextError, RlsConfigurationError } from '../../libs/rls-tenants/src/errors.js';
-import { A, B, Note, NOTES } from '../support/notes.js';
+import { A, B, Note, Notebook, NOTES, Tag } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
 
 const BODIES = 'SELECT body FROM note ORDER BY body';
@@ -410,5 +410,137 @@ describe('what applications do to a connection', () => {
     expect(isTransactionControl(`BEGIN${' '.repeat(100_000)}(`)).toBe(false);
     expect(isTransactionControl(`BEGIN${' '.repeat(100_000)}; `)).toBe(true);
     expect(performance.now() - started).toBeLessThan(1000);
+  });
+
+  it('a text that commits in its middle sees nothing behind the COMMIT, as tenant or admin', async () => {
+    const text = `BEGIN; ${BODIES}; COMMIT; ${BODIES}`;
+    const read = async () =>
+      ((await client.query(text)) as unknown as pg.QueryResult<{ body: string }>[])
+        .filter(({ command }) => command === 'SELECT')
+        .map(({ rows }) => bodies(rows));
+    expect(await tenantContext(A, read)).toEqual([['a'], []]);
+    expect(await adminContext('probe', read)).toEqual([['a', 'b'], []]);
+  });
+
+  it('subscribers that query while an entity is inserted see its tenant’s rows', async () => {
+    const seen: string[][] = [];
+    const nosy = await db.isolated({}, { poolSize: 3 });
+    nosy.subscribers.push({
+      beforeInsert: async ({ manager, dataSource }) => {
+        seen.push(bodies(await manager.query(BODIES)), bodies(await dataSource.query(BODIES)));
+      },
+    });
+    for (const tenantId of [A, B]) {
+      await tenantContext(tenantId, () => nosy.getRepository(Tag).save({ name: 'passing' }));
+    }
+    expect(seen).toEqual([['a'], ['a'], ['b'], ['b']]);
+  });
+
+  describe('auto-scoping changes nothing of what is seen', () => {
+    let unscoped: DataSource;
+    beforeAll(async () => {
+      unscoped = await db.isolated({ autoScope: false });
+      for (const tenantId of [A, B]) {
+        await tenantContext(tenantId, async () => {
+          const tags = [Object.assign(new Tag(), { name: 'tag' })];
+          const notes = ['x', 'y'].map((body) => Object.assign(new Note(), { body, tags }));
+          await unscoped.getRepository(Notebook).save({ title: 'book', notes });
+        });
+      }
+    });
+    afterAll(() =>
+      db.asSuperuser("DELETE FROM note_tags_tag; DELETE FROM note WHERE body IN ('x', 'y'); DELETE FROM tag"),
+    );
+
+    const shapes: [string, (on: DataSource) => Promise<unknown>][] = [
+      ['an alias with a quote', (on) => on.createQueryBuilder(Note, 'odd "alias').getCount()],
+      ['an alias with a dot', (on) => on.createQueryBuilder(Note, 'a.b').getCount()],
+      [
+        'a sub-select in FROM',
+        (on) =>
+          on
+            .createQueryBuilder()
+            .select('s.body')
+            .from((sub) => sub.select('n.body', 'body').from(Note, 'n'), 's')
+            .orderBy('s.body')
+            .getRawMany(),
+      ],
+      [
+        'a joined sub-select',
+        (on) =>
+          on
+            .createQueryBuilder(Note, 'n')
+            .innerJoin((sub) => sub.select('m.id', 'other').from(Note, 'm'), 's', 's.other = n.id')
+            .getCount(),
+      ],
+      [
+        'a join by table name',
+        (on) => on.createQueryBuilder(Note, 'n').leftJoin('country', 'c', 'c.id = n.id').getCount(),
+      ],
+      [
+        'a CTE',
+        (on) =>
+          on
+            .createQueryBuilder()
+            .addCommonTableExpression(on.createQueryBuilder(Note, 'n').select('n.body', 'body'), 'x')
+            .select('x.body')
+            .from('x', 'x')
+            .orderBy('x.body')
+            .getRawMany(),
+      ],
+      [
+        'EXISTS',
+        (on) =>
+          on
+            .createQueryBuilder(Notebook, 'b')
+            .whereExists(on.createQueryBuilder(Note, 'n').where('n.notebook = b.id'))
+            .getCount(),
+      ],
+      [
+        'a page of joined entities',
+        (on) =>
+          on
+            .createQueryBuilder(Notebook, 'b')
+            .leftJoinAndSelect('b.notes', 'n')
+            .leftJoinAndSelect('n.tags', 't')
+            .orderBy('n.body')
+            .take(1)
+            .getManyAndCount()
+            .then(([[book], total]) => [book!.notes.map(({ tags }) => tags.length), total]),
+      ],
+      ['OR', (on) => on.createQueryBuilder(Note, 'n').where('n.id < 0').orWhere('1 = 1').getCount()],
+      ['a clone', (on) => on.createQueryBuilder(Note, 'n').clone().getCount()],
+      ['several WHEREs', (on) => on.getRepository(Note).countBy([{ body: 'a' }, { body: 'x' }])],
+      [
+        'a row lock',
+        (on) =>
+          on.transaction(
+            async (manager) =>
+              (await manager.createQueryBuilder(Note, 'n').setLock('pessimistic_write').getMany()).length,
+          ),
+      ],
+      [
+        'UPDATE … OR',
+        async (on) =>
+          (await on.createQueryBuilder().update(Tag).set({ name: 'tag' }).where('id < 0 OR 1 = 1').execute())
+            .affected,
+      ],
+      ['increment', async (on) => (await on.getRepository(Note).increment({ body: 'x' }, 'id', 0)).affected],
+    ];
+
+    it.each(shapes)('%s', async (_name, shape) => {
+      const expected = await tenantContext(A, () => shape(unscoped));
+      client.release();
+      expect(await tenantContext(A, () => shape(ds))).toEqual(expected);
+      client = await poolOf(ds).connect();
+      expect(JSON.stringify(expected)).not.toMatch(/^(?:0|\[\])$/); // something is seen
+    });
+
+    it('a query text that another tenant’s context wrote sees nothing', async () => {
+      const text = tenantContext(A, () => ds.createQueryBuilder(Note, 'n').select('n.id').getQuery());
+      const counted = `SELECT count(*)::int AS rows FROM note WHERE id IN (${text})`;
+      expect(await tenantContext(A, () => unscoped.query(counted))).toEqual([{ rows: 3 }]);
+      expect(await tenantContext(B, () => unscoped.query(counted))).toEqual([{ rows: 0 }]);
+    });
   });
 });
