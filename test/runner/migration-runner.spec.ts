@@ -104,6 +104,26 @@ describe('run', () => {
     ]);
   });
 
+  it('lets a migration choose the isolation of its transaction, which no statement may precede', async () => {
+    const serializable = migration(
+      'Serializable1760000000001',
+      sql('SET TRANSACTION ISOLATION LEVEL SERIALIZABLE', 'INSERT INTO counter SELECT count(*) FROM counter'),
+    );
+    expect(await (await runnerOf([serializable])).run()).toEqual(['Serializable1760000000001']);
+  });
+
+  it('leaves nothing where the commit itself is refused', async () => {
+    await db.as(
+      'migrator',
+      'CREATE TABLE one (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO one VALUES (1)',
+    );
+    const twice = migration('Twice1760000000001', sql('INSERT INTO one VALUES (1)'));
+    await expect((await runnerOf([twice])).run()).rejects.toThrow(
+      /violates unique constraint .* nothing of it is left/,
+    );
+    expect(await recorded()).toEqual([]);
+  });
+
   it('leaves nothing of a migration that fails in its transaction, keeps those before it, and says so', async () => {
     const runner = await runnerOf([count, fails]);
     const error = await runner.run().catch((failure: unknown) => failure);
@@ -364,7 +384,7 @@ describe('the lock', () => {
     ).toEqual([{ indisvalid: true }]);
   });
 
-  it('is free after the connection that migrations run on was cut, and what that leaves is looked up', async () => {
+  it('is free after the connection that migrations run on was cut', async () => {
     const runner = await runnerOf([
       migration('Cut1760000000001', async (queryRunner) => {
         await queryRunner.query('INSERT INTO counter VALUES (1)');

@@ -49,16 +49,6 @@ export async function holdersOf(query: BackendQuery, key: string): Promise<Backe
   return (await query(HOLDERS, [key])).map(backend);
 }
 
-/** Whether a transaction that is over was committed; not known if the server cannot be asked or has forgotten it. */
-export async function committed(query: BackendQuery, xid: string): Promise<boolean | undefined> {
-  try {
-    const [row] = await query('SELECT pg_xact_status($1::xid8) AS status', [xid]);
-    return typeof row?.status === 'string' ? row.status === 'committed' : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 function backend(row: Record<string, unknown>): Backend {
   return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null));
 }

@@ -7,6 +7,11 @@ import {
 } from 'typeorm';
 import { MigrationFailedError } from '../../errors.js';
 
+/** TypeORM does not export it. */
+interface RdbmsSchemaBuilder extends ReturnType<DataSource['driver']['createSchemaBuilder']> {
+  createMetadataTableIfNecessary(queryRunner: QueryRunner): Promise<void>;
+}
+
 /** A migration of the code, with its instance. */
 export type KnownMigration = Migration & { instance: MigrationInterface };
 
@@ -30,9 +35,11 @@ export class MigrationHistory extends MigrationExecutor {
     super(dataSource, runner);
   }
 
-  /** Makes TypeORM's table where there is none. */
-  createTable(): Promise<void> {
-    return this.createMigrationsTableIfNotExist(this.runner);
+  /** Makes TypeORM's own tables where they are missing: before a migration's transaction, in which it comes first. */
+  async createTables(): Promise<void> {
+    await this.createMigrationsTableIfNotExist(this.runner);
+    const builder = this.dataSource.driver.createSchemaBuilder() as RdbmsSchemaBuilder;
+    await builder.createMetadataTableIfNecessary(this.runner);
   }
 
   /** The migrations of the code, oldest first. */

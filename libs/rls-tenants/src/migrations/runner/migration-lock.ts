@@ -2,15 +2,7 @@ import { hostname } from 'node:os';
 import type pg from 'pg';
 import type { DataSource, QueryRunner } from 'typeorm';
 import { MigrationLockError } from '../../errors.js';
-import {
-  blockersOf,
-  committed,
-  describeBackend,
-  HELD,
-  holdersOf,
-  type Backend,
-  type BackendQuery,
-} from './backends.js';
+import { blockersOf, describeBackend, HELD, holdersOf, type Backend, type BackendQuery } from './backends.js';
 
 /** How long a runner waits for another one. */
 export interface LockOptions {
@@ -91,11 +83,6 @@ export class MigrationLock {
     const [state] = await this.query(HELD, [this.key]);
     if (state?.pid !== this.pid) throw pooled();
     if (state.held !== true) throw lockLost();
-  }
-
-  /** Whether a transaction was committed; see {@link committed}. */
-  committed(xid: string): Promise<boolean | undefined> {
-    return committed((sql, values) => this.query(sql, values), xid);
   }
 
   /** Whom a server process waits for at this moment. */

@@ -3,12 +3,13 @@ import type { DataSource, MigrationInterface, QueryRunner } from 'typeorm';
 import { MigrationFailedError, RlsConfigurationError, RlsTenantsError } from '../../errors.js';
 import { ConcurrentMigration } from '../concurrent-migration.js';
 import { checkMigratable } from '../migration-data-source.js';
-import { committed, describeBackend, type Backend, type BackendQuery } from './backends.js';
+import { describeBackend, type Backend } from './backends.js';
+import { CommitWatch } from './commit-watch.js';
 import type { MigrationAction, MigrationEvent, MigrationStep } from './migration-events.js';
 import { MigrationHistory, type KnownMigration, type MigrationStatus } from './migration-history.js';
 import { LockWatch } from './lock-watch.js';
 import { MigrationLock, type LockOptions } from './migration-lock.js';
-import { DEFAULT_RETRY, retryDelayMs, retryReason, type RetryOptions } from './retry.js';
+import { DEFAULT_RETRY, isConnectionError, retryDelayMs, retryReason, type RetryOptions } from './retry.js';
 import { prepareSession } from './session-settings.js';
 
 /**
@@ -72,7 +73,7 @@ export class MigrationRunner {
   /** Applies what is pending, oldest first. @returns the names of what it applied. */
   run(): Promise<string[]> {
     return this.locked(async (session) => {
-      await session.history.createTable();
+      await session.history.createTables();
       return this.performAll(session, 'run', await session.history.pending());
     });
   }
@@ -197,32 +198,37 @@ export class MigrationRunner {
   ): Promise<FailedAttempt | undefined> {
     const { lock, queryRunner, history } = session;
     const inTransaction = migration.instance.transaction !== false;
-    let xid: string | undefined;
+    const watch = new CommitWatch(queryRunner);
+    let committing = false;
     try {
       await lock.assertHeld();
       this.warnOfAdmission(session, await prepareSession(queryRunner, migration.name));
-      if (inTransaction) xid = await begin(queryRunner);
+      if (inTransaction) await queryRunner.startTransaction();
       if (action === 'run') {
-        await history.executeMigration(migration);
+        await migration.instance.up(queryRunner);
+        await history.insertMigration(migration);
       } else {
         await migration.instance.down(queryRunner);
         await history.deleteMigration(migration);
       }
+      watch.stop();
       if (!inTransaction) {
         checkLeftNothingOpen(queryRunner);
         return undefined;
       }
       // Without it another runner may be at the same migration: better that this one leaves nothing.
       await lock.assertHeld();
+      committing = true;
       await queryRunner.commitTransaction();
       return undefined;
     } catch (cause) {
+      watch.stop();
       await rollBack(queryRunner);
       if (!inTransaction)
         return { cause, left: 'its-statements', mayRunAgain: isIdempotent(migration.instance) };
-      return xid === undefined || (await wasRolledBack(session, xid))
-        ? { cause, left: 'nothing', mayRunAgain: true }
-        : { cause, left: 'unknown', mayRunAgain: false };
+      return watch.committed || (committing && isConnectionError(cause))
+        ? { cause, left: 'unknown', mayRunAgain: false }
+        : { cause, left: 'nothing', mayRunAgain: true };
     }
   }
 
@@ -233,7 +239,7 @@ export class MigrationRunner {
   ): Promise<string[]> {
     await queryRunner.startTransaction();
     try {
-      await history.createTable();
+      await history.createTables();
       for (const migration of migrations) {
         if (action === 'fake') await history.insertMigration(migration);
         else await history.deleteMigration(migration);
@@ -261,19 +267,6 @@ export class MigrationRunner {
   private sleep(ms: number): Promise<void> {
     return this.options.sleep ? this.options.sleep(ms) : pause(ms);
   }
-}
-
-/** Starts a transaction, and returns the number by which the server remembers how it ended. */
-async function begin(queryRunner: QueryRunner): Promise<string> {
-  await queryRunner.startTransaction();
-  const [row] = (await queryRunner.query('SELECT pg_current_xact_id()::text AS xid')) as [{ xid: string }];
-  return row.xid;
-}
-
-/** Either connection can tell, and either may be the one that was lost. */
-async function wasRolledBack({ lock, queryRunner }: Session, xid: string): Promise<boolean> {
-  const query: BackendQuery = (sql, values) => queryRunner.query(sql, values) as ReturnType<BackendQuery>;
-  return ((await lock.committed(xid)) ?? (await committed(query, xid))) === false;
 }
 
 function isIdempotent(migration: MigrationInterface): boolean {

@@ -21,6 +21,13 @@ export function retryReason(error: unknown): string | undefined {
   return undefined;
 }
 
+/** Whether the server did not say no but was gone: nothing is known of what was asked last. */
+export function isConnectionError(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  // connection_exception and operator_intervention, or no SQLSTATE at all
+  return typeof code !== 'string' || !/^[0-9A-Z]{5}$/.test(code) || /^(?:08|57)/.test(code);
+}
+
 /**
  * The pause after a failed attempt, in milliseconds: exponential, and random between its half and its whole, so that two
  * who were in each other's way do not meet again.
