@@ -81,9 +81,15 @@ export function lintContext(
     migrations,
     isTenantTable: (table) => tenant.has(table),
     isPartitioned: (table) => partitioned.has(table),
-    rootOf: (table) =>
-      parents.get(table) ?? [...partitioned].find((parent) => table.startsWith(`${parent}_`)) ?? table,
+    rootOf: (table) => parents.get(table) ?? parentByName(table, partitioned) ?? table,
   };
+}
+
+/** Partitions are named after their parent and a range or a number, or `default`: `finding_2026_jan`, `event_p0`. */
+function parentByName(table: string, partitioned: ReadonlySet<string>): string | undefined {
+  return [...partitioned].find(
+    (parent) => table.startsWith(`${parent}_`) && /\d|^default$/.test(table.slice(parent.length + 1)),
+  );
 }
 
 function normalize(table: string): string {

@@ -119,8 +119,9 @@ function finding(
     title: report.rule_name,
     severity,
     file: migration.file,
-    line: statement.line + report.line - starts[index]!,
-    column: report.line === starts[index] ? statement.column : 1,
+    // The statement's own place: a line break in SQL may be an escape, and no line of the file.
+    line: statement.line,
+    column: statement.column,
     anchorLine: statement.anchorLine,
     message: report.message,
     fix: report.help ?? `See https://squawkhq.com/docs/${report.rule_name}`,
