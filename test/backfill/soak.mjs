@@ -1,9 +1,9 @@
 // Proof at size, with the built library: node test/backfill/soak.mjs [rows] [tenants] [workers]
 // On TEST_DATABASE_URL (a superuser's), or on embedded PostgreSQL with its default settings: durable. Prints JSON: rows
-// per second, how memory grew, and the longest transaction, which is the longest time a row was locked. It fails unless
-// each row changed once.
+// per second, how memory grew, the longest transaction (the longest time a row was locked), and the longest that a writer
+// beside it waited. It fails unless each row changed once.
 import { randomUUID } from 'node:crypto';
-import { Backfill, isolateDataSource, backfillProgressTable } from 'nestjs-rls-tenants';
+import { Backfill, backfillProgressTable, isolateDataSource, tenantContext } from 'nestjs-rls-tenants';
 import { protectTable } from 'nestjs-rls-tenants/migrations';
 import { startEmbeddedPostgres } from 'nestjs-rls-tenants/testing';
 import { DataSource } from 'typeorm';
@@ -65,18 +65,40 @@ async function soak() {
   const memory = [];
   const sampling = setInterval(() => memory.push(megabytes()), 100);
   const start = performance.now();
+  const traffic = write(dataSource);
   const totals = await new Backfill(dataSource, [definition], {
     logger: { log() {}, warn: console.error },
   }).run('soak', { workers });
   const seconds = (performance.now() - start) / 1000;
   clearInterval(sampling);
+  const longestWriteMs = await traffic.stop();
   await dataSource.destroy();
   const [{ once }] = await owner.query('SELECT count(*)::int AS once FROM article WHERE hits = 1');
   if (once !== rows) throw new Error(`${once} of ${rows} rows were changed exactly once.`);
   return {
     ...totals,
+    longestWriteMs,
     changedOnce: once,
     rowsPerSecond: Math.round(rows / seconds),
     rssMegabytes: { early: memory[Math.floor(memory.length / 5)], peak: Math.max(...memory) },
   };
+}
+
+/** Updates rows of any tenant, one after the other, as the application would meanwhile. */
+function write(dataSource) {
+  let stopped = false;
+  const longest = (async () => {
+    let milliseconds = 0;
+    while (!stopped) {
+      const id = 1 + Math.floor(Math.random() * rows);
+      const tenantId = `00000000-0000-4000-8000-${String(id % tenants).padStart(12, '0')}`;
+      const start = performance.now();
+      await tenantContext(tenantId, () =>
+        dataSource.query('UPDATE article SET title = title WHERE id = $1', [id]),
+      );
+      milliseconds = Math.max(milliseconds, performance.now() - start);
+    }
+    return milliseconds;
+  })();
+  return { stop: () => ((stopped = true), longest) };
 }
