@@ -1,11 +1,7 @@
 import type { Catalog, CatalogRole } from '../../libs/rls-tenants/src/audit/catalog.js';
 import { runtimeRoleCanEscalate } from '../../libs/rls-tenants/src/audit/rules/runtime-role-can-escalate.rule.js';
-import { SERVER_VERSION } from '../support/database.js';
+import { since16 } from '../support/database.js';
 import { createNoteDatabase, type NoteDatabase } from './audit-support.js';
-
-// Memberships have INHERIT, SET and ADMIN options of their own since PostgreSQL 16; the rule's branches for earlier
-// servers are tested on catalogs made by hand, below.
-const since16 = SERVER_VERSION >= 160000 ? it : it.skip;
 
 describe('RLS003 runtime-role-can-escalate', () => {
   let db: NoteDatabase;

@@ -1,4 +1,4 @@
-import { inheritSql } from '../support/database.js';
+import { inheritSql, since16 } from '../support/database.js';
 import { createNoteDatabase, A, B, type NoteDatabase } from './audit-support.js';
 
 const TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
@@ -42,7 +42,7 @@ describe('RLS009 permissive-widening', () => {
     await db.asSuperuser('DELETE FROM note WHERE id = 3');
   });
 
-  it('a policy for a role that the app role inherits is found', async () => {
+  since16('a policy for a role that the app role inherits is found', async () => {
     const other = `other_${db.roles.app}`;
     await db.asSuperuser(`CREATE ROLE ${other}; ${inheritSql(db.roles.app, other, true)}`);
     await db.as('migrator', `CREATE POLICY extra ON note TO ${other} USING (true)`);

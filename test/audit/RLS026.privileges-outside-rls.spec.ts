@@ -1,4 +1,4 @@
-import { inheritSql } from '../support/database.js';
+import { inheritSql, since16 } from '../support/database.js';
 import { createNoteDatabase, type NoteDatabase } from './audit-support.js';
 
 describe('RLS026 privileges-outside-rls', () => {
@@ -52,15 +52,18 @@ describe('RLS026 privileges-outside-rls', () => {
     );
   });
 
-  it('a privilege of a role that the app role inherits is found, of another role it is not', async () => {
-    const other = `other_${db.roles.app}`;
-    await db.asSuperuser(`CREATE ROLE ${other}; ${inheritSql(db.roles.app, other, false)}`);
-    await db.as('migrator', `GRANT TRUNCATE ON note TO ${other}`);
-    expect(await db.findings()).toEqual([]);
+  since16(
+    'a privilege of a role that the app role inherits is found, of another role it is not',
+    async () => {
+      const other = `other_${db.roles.app}`;
+      await db.asSuperuser(`CREATE ROLE ${other}; ${inheritSql(db.roles.app, other, false)}`);
+      await db.as('migrator', `GRANT TRUNCATE ON note TO ${other}`);
+      expect(await db.findings()).toEqual([]);
 
-    await db.asSuperuser(inheritSql(db.roles.app, other, true));
-    await db.asTenantA('BEGIN; TRUNCATE note; ROLLBACK');
-    expect(await expectFixed('critical')).toContain(`through role "${other}"`);
-    await db.asSuperuser(`DROP OWNED BY ${other}; DROP ROLE ${other}`);
-  });
+      await db.asSuperuser(inheritSql(db.roles.app, other, true));
+      await db.asTenantA('BEGIN; TRUNCATE note; ROLLBACK');
+      expect(await expectFixed('critical')).toContain(`through role "${other}"`);
+      await db.asSuperuser(`DROP OWNED BY ${other}; DROP ROLE ${other}`);
+    },
+  );
 });

@@ -33,6 +33,12 @@ const PASSWORD = 'test';
 /** The server's version as a number, for example 180001; global-setup.mjs asks for it. */
 export const SERVER_VERSION = Number(process.env.TEST_SERVER_VERSION);
 
+/**
+ * For tests of memberships that are inherited one by one: they have options of their own since PostgreSQL 16. Before,
+ * INHERIT is the member's attribute, and an app role that inherits any role inherits the admin role too.
+ */
+export const since16 = SERVER_VERSION >= 160000 ? it : it.skip;
+
 /** SQL that makes a member of `role` inherit it or not; before PostgreSQL 16 that is the member's attribute. */
 export function inheritSql(member: string, role: string, inherit: boolean): string {
   return SERVER_VERSION >= 160000
