@@ -61,6 +61,9 @@ describe('what applications do to a connection', () => {
     const continuations: [string, (next: () => void) => void][] = [
       ['a callback of client.query', (next) => openedByA.query('SELECT 1', next)],
       ['a callback with values', (next) => openedByA.query('SELECT $1::int', [1], next)],
+
+      ['a callback of BEGIN', (next) => openedByA.query('BEGIN', () => openedByA.query('COMMIT', next))],
+      ['a callback of a Query that is a BEGIN', (next) => openedByA.query(new pg.Query('ROLLBACK', next))],
       ['a callback that gets an error', (next) => openedByA.query('SELECT 1/0', next)],
       ['a row listener of a Query', (next) => openedByA.query(new pg.Query('SELECT 1')).on('row', next)],
       ['a callback of a Query', (next) => openedByA.query(new pg.Query('SELECT 1', next))],

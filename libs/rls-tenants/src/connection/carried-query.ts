@@ -6,7 +6,8 @@ import type { PgConnection, PgQuery, PgQueryClass, PgServerError } from './pg-in
 
 /** A `pg.Query` that sends the tenant in front of itself and swallows the answer to that. */
 export interface CarriedQuery extends PgQuery {
-  carrying: Carrying;
+  /** Undefined for transaction control, which goes alone. */
+  carrying: Carrying | undefined;
   state: TenantContextState;
 }
 
@@ -24,7 +25,7 @@ export function carriedQueryClass(Query: PgQueryClass) {
 
 function makeCarriedQueryClass(Query: PgQueryClass) {
   return class CarriedQuery extends Query {
-    declare carrying: Carrying;
+    declare carrying: Carrying | undefined;
     declare state: TenantContextState;
     private front: Front | undefined;
     // True until the front's CommandComplete: what arrives before it answers the front.
@@ -33,7 +34,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     private hiddenName: string | undefined;
 
     override submit(connection: PgConnection): Error | null {
-      this.front = this.carrying.frontOf(this.state);
+      this.front = this.carrying?.frontOf(this.state);
       const { text } = this;
       // What has no text is refused by node-postgres itself, and must not become the text 'undefined'.
       if (this.front === undefined || this.requiresPreparation() || typeof text !== 'string')

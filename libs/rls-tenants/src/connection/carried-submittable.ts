@@ -23,7 +23,7 @@ const CONTINUATIONS = [
 /** For whom a statement is submitted, in whose context it goes on, and the text that it was sent behind. */
 interface Caller {
   state: TenantContextState;
-  carrying: Carrying;
+  carrying: Carrying | undefined;
   scope: AsyncResource;
   textFront: Front | undefined;
 }
@@ -33,12 +33,12 @@ const callers = new WeakMap<Submittable, Caller>();
 /**
  * Makes a statement of another package (pg-cursor, pg-query-stream, pg-copy-streams) send the tenant in front of
  * itself. The statement's own first write is what sends it, so a statement refused before that leaves nothing half-sent.
- * Its callbacks and listeners run in the caller's context. A statement that is submitted again is its last caller's.
+ * Its callbacks and listeners run in the caller's context; without `carrying` it goes alone. A statement that is submitted again is its last caller's.
  */
 export function carrySubmittable<T extends Submittable>(
   statement: T,
   state: TenantContextState,
-  carrying: Carrying,
+  carrying: Carrying | undefined,
 ): T {
   const caller = { state, carrying, scope: new AsyncResource('TenantContext'), textFront: undefined };
   const known = callers.get(statement);
@@ -53,7 +53,7 @@ function bindToCaller(statement: Submittable, caller: Caller): void {
   correctPositions(statement as unknown as Handlers, caller);
   const submit = statement.submit;
   statement.submit = function (connection) {
-    const front = caller.carrying.frontOf(caller.state);
+    const front = caller.carrying?.frontOf(caller.state);
     if (front === undefined) return submit.call(statement, connection);
     const sending = sendInFront(statement, connection, front, caller);
     connection.stream.cork();

@@ -25,30 +25,28 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
   const query = client.query;
 
   client.query = (config: unknown, values?: unknown, callback?: unknown): unknown => {
-    const text = textOf(config);
-    if (text !== undefined && isTransactionControl(text)) return query.call(client, config, values, callback);
-
-    const state = currentTenantContext(); // the caller's own: a pool or socket callback runs in somebody else's
-    if (isSubmittable(config)) {
-      isolation.assertAllowed(state, text);
-      return query.call(client, carrySubmittable(config, state, carrying), values, callback);
-    }
     if (config === null || config === undefined) return query.call(client, config, values, callback); // pg's TypeError
+    const text = textOf(config);
+    const state = currentTenantContext(); // the caller's own: a pool or socket callback runs in somebody else's
+    const alone = text !== undefined && isTransactionControl(text);
+    const carrier = alone ? undefined : carrying;
+    if (isSubmittable(config)) {
+      if (!alone) isolation.assertAllowed(state, text);
+      return query.call(client, carrySubmittable(config, state, carrier), values, callback);
+    }
 
     const statement = new Carried(config, values, callback);
-    statement.carrying = carrying;
+    statement.carrying = carrier;
     statement.state = state;
     statement.query_timeout = (config as { query_timeout?: number }).query_timeout!;
-    if (statement.callback) {
-      if (typeof statement.callback !== 'function') throw new TypeError('callback is not a function'); // as pg's
-      // The socket calls back in the context of whoever opened the connection.
-      statement.callback = AsyncResource.bind(statement.callback);
-      const refused = refusal(isolation, state, text);
-      if (refused) process.nextTick(statement.callback, refused);
-      else query.call(client, statement);
-      return undefined;
-    }
-    return send(client, query, statement, refusal(isolation, state, text));
+    const refused = alone ? undefined : refusal(isolation, state, text);
+    if (!statement.callback) return send(client, query, statement, refused);
+    if (typeof statement.callback !== 'function') throw new TypeError('callback is not a function'); // as pg's
+    // The socket calls back in the context of whoever opened the connection.
+    statement.callback = AsyncResource.bind(statement.callback);
+    if (refused) process.nextTick(statement.callback, refused);
+    else query.call(client, statement);
+    return undefined;
   };
 }
 
