@@ -16,6 +16,9 @@ const A = '00000000-0000-4000-8000-00000000000a';
 const B = '00000000-0000-4000-8000-00000000000b';
 const setTenant = (tenantId: string) => `SELECT set_config('rls.current_tenant', '${tenantId}', true); `;
 
+// Killing a migration at every statement takes its time on a busy machine.
+jest.setTimeout(60_000);
+
 let db: TestDatabase;
 let migrator: DataSource;
 let queryRunner: QueryRunner;

@@ -30,7 +30,7 @@ interface TreeIndex {
 }
 
 /** How often partitions may appear while the index is made, before somebody should look why. */
-const MAX_ROUNDS = 20;
+const MAX_ROUNDS = 10;
 
 /** Builds the index on every partition that holds rows, concurrently, and leaves the partitioned tables alone. */
 export async function buildOnPartitions(
@@ -40,10 +40,11 @@ export async function buildOnPartitions(
   definition: IndexDefinition,
 ): Promise<void> {
   for (const { table, name: own, found } of await treeIndexes(queryRunner, root, name)) {
-    // One that is part of the parent's index came with it, valid.
-    if (!table.partitioned && !(found?.valid && found.parentOid !== null)) {
-      await buildConcurrently(queryRunner, table, own, definition);
-    }
+    if (table.partitioned) continue;
+    const attached = found !== undefined && found.parentOid !== null;
+    // It cannot be dropped on its own, and the whole never becomes valid with it.
+    if (attached && !found.valid) throw invalidAttached(root, name, own);
+    if (!attached) await buildConcurrently(queryRunner, table, own, definition);
   }
 }
 
@@ -63,14 +64,17 @@ export async function buildPartitioned(
     await attachAll(queryRunner, root, name);
     const index = await liveIndex(queryRunner, { schema: root.schema, name });
     if (index?.valid) return;
-    const complete = (await treeIndexes(queryRunner, root, name)).every(
-      ({ table, found }) => table.parentOid === null || (found !== undefined && found.parentOid !== null),
-    );
-    if (complete) break;
   }
   throw new RlsConfigurationError(
-    `Index "${name}" of partitioned table "${root.name}" is not valid after the indexes of all partitions became part of it.`,
-    'An invalid index of a partition was attached by hand: revert this migration, which drops the index, and run it again.',
+    `Index "${name}" of partitioned table "${root.name}" is not valid yet: partitions go on appearing, or one has an index that is not.`,
+    'Run the migration again; if that does not help, drop the index first.',
+  );
+}
+
+function invalidAttached(root: LiveTable, name: string, own: string): RlsConfigurationError {
+  return new RlsConfigurationError(
+    `Index "${own}" of a partition is invalid and part of index "${name}" of table "${root.name}", which it keeps invalid.`,
+    `Drop index "${name}", and run the migration again: it builds both anew.`,
   );
 }
 
