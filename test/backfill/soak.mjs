@@ -86,10 +86,10 @@ async function soak() {
 
 /** Updates rows of any tenant, one after the other, as the application would meanwhile. */
 function write(dataSource) {
-  let stopped = false;
+  const stop = new AbortController();
   const longest = (async () => {
     let milliseconds = 0;
-    while (!stopped) {
+    while (!stop.signal.aborted) {
       const id = 1 + Math.floor(Math.random() * rows);
       const tenantId = `00000000-0000-4000-8000-${String(id % tenants).padStart(12, '0')}`;
       const start = performance.now();
@@ -100,5 +100,5 @@ function write(dataSource) {
     }
     return milliseconds;
   })();
-  return { stop: () => ((stopped = true), longest) };
+  return { stop: () => (stop.abort(), longest) };
 }
