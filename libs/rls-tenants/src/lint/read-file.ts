@@ -62,6 +62,12 @@ function libraryNames(ts: TypeScript, source: ts.SourceFile): ReadonlyMap<string
   return names;
 }
 
+/** Properties of a query runner that only say how it stands. */
+const STATE: ReadonlySet<string> = new Set(['isTransactionActive', 'isReleased', 'data']);
+
+/** Methods that call their callback for each element. */
+const ITERATION = /^(?:map|flatMap|forEach|reduce)$/;
+
 /** A class with an `up`, or with the `operations` of an RlsMigration. */
 function isMigration(ts: TypeScript, node: ts.ClassLikeDeclaration): boolean {
   const abstract = node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.AbstractKeyword) ?? false;
@@ -81,6 +87,12 @@ interface Scope {
   readonly repeated: boolean;
   readonly allRows: boolean;
   readonly visited: ReadonlySet<string>;
+}
+
+/** A function of the class. */
+interface Method {
+  readonly parameters: ts.NodeArray<ts.ParameterDeclaration>;
+  readonly body: ts.ConciseBody;
 }
 
 /** Reads one migration class. */
@@ -129,11 +141,17 @@ class ClassReader {
     );
   }
 
-  private method(name: string): ts.MethodDeclaration | undefined {
-    return this.node.members.find(
-      (member): member is ts.MethodDeclaration =>
-        this.ts.isMethodDeclaration(member) && member.name.getText() === name && member.body !== undefined,
-    );
+  /** A method, or a property that holds a function. */
+  private method(name: string): Method | undefined {
+    const { ts } = this;
+    for (const member of this.node.members) {
+      if (member.name?.getText() !== name) continue;
+      if (ts.isMethodDeclaration(member) && member.body)
+        return { parameters: member.parameters, body: member.body };
+      const value = ts.isPropertyDeclaration(member) ? member.initializer : undefined;
+      if (value && (ts.isArrowFunction(value) || ts.isFunctionExpression(value))) return value;
+    }
+    return undefined;
   }
 
   private transaction(): boolean | undefined {
@@ -141,9 +159,10 @@ class ClassReader {
     return initializer === 'false' ? false : initializer === 'true' ? true : undefined;
   }
 
-  private down(method: ts.MethodDeclaration | undefined): Migration['down'] {
+  private down(method: Method | undefined): Migration['down'] {
     if (!method) return this.property('operations') || this.extendsLibrary() ? 'present' : 'missing';
-    const [first] = method.body!.statements;
+    if (!this.ts.isBlock(method.body)) return 'present';
+    const [first] = method.body.statements;
     if (!first) return 'empty';
     return this.ts.isThrowStatement(first) ? 'throws' : 'present';
   }
@@ -200,7 +219,7 @@ class ClassReader {
     return undefined;
   }
 
-  private readMethod(method: ts.MethodDeclaration, direction: Direction): void {
+  private readMethod(method: Method, direction: Direction): void {
     this.outsideTransaction = false;
     const runner = method.parameters[0]?.name.getText();
     const scope = {
@@ -211,12 +230,17 @@ class ClassReader {
       allRows: false,
       visited: new Set<string>(),
     };
-    this.walk(method.body!, scope);
+    this.walk(method.body, scope);
   }
 
   private walk(node: ts.Node, scope: Scope): void {
     const { ts } = this;
     if (ts.isCallExpression(node)) return this.readCall(node, scope);
+    const isRead = ts.isPropertyAccessExpression(node) && this.isRunner(node.expression, scope);
+    if (isRead && STATE.has(node.name.text)) return;
+    if (ts.isIdentifier(node) && node.text === scope.runner && isUse(ts, node)) {
+      return this.skip(node, node, scope.direction, 'what happens with the query runner here');
+    }
     const repeated =
       ts.isForStatement(node) ||
       ts.isForOfStatement(node) ||
@@ -235,25 +259,39 @@ class ClassReader {
   private readCall(call: ts.CallExpression, scope: Scope): void {
     const { ts } = this;
     const callee = call.expression;
-    if (ts.isPropertyAccessExpression(callee) && callee.expression.getText() === scope.runner) {
+    if (ts.isPropertyAccessExpression(callee) && this.isRunner(callee.expression, scope)) {
       return this.readRunnerCall(call, callee.name.text, scope);
     }
-    if (callee.getText().startsWith(`${scope.runner}.`)) return this.readManagerCall(call, callee, scope);
+    if (this.isRunner(rootOf(ts, callee), scope)) return this.readManagerCall(call, callee, scope);
     if (ts.isPropertyAccessExpression(callee) && callee.expression.kind === ts.SyntaxKind.ThisKeyword) {
       const method = this.method(callee.name.text);
-      if (method && !scope.visited.has(callee.name.text)) return this.follow(method, call, scope);
+      if (method && !scope.visited.has(callee.name.text))
+        return this.follow(callee.name.text, method, call, scope);
     }
     const library = ts.isIdentifier(callee) ? this.imported.get(callee.text) : undefined;
-    if (library !== undefined) {
-      if (library === 'withAllRows') {
-        return ts.forEachChild(call, (child) => this.walk(child, { ...scope, allRows: true }));
-      }
+    const takesRunner = call.arguments.some((argument) => this.isRunner(argument, scope));
+    if (library !== undefined && library !== 'withAllRows') {
       this.operations.push({ ...this.place(call, call), name: library, table: this.tableOption(call) });
-    } else if (call.arguments.some((argument) => argument.getText() === scope.runner)) {
+    } else if (library === undefined && takesRunner) {
       const what = `what ${shorten(callee.getText())}() does with the query runner`;
       this.skip(call, call, scope.direction, what);
     }
-    ts.forEachChild(call, (child) => this.walk(child, scope));
+    const iterates = ts.isPropertyAccessExpression(callee) && ITERATION.test(callee.name.text);
+    const inner = {
+      ...scope,
+      allRows: scope.allRows || library === 'withAllRows',
+      repeated: scope.repeated || iterates,
+      conditional: scope.conditional || iterates,
+    };
+    ts.forEachChild(call, (child) => {
+      if (!ts.isExpression(child) || !this.isRunner(child, scope)) this.walk(child, inner);
+    });
+  }
+
+  /** The query runner itself, with or without parentheses, casts and exclamation marks. */
+  private isRunner(node: ts.Expression, scope: Scope): boolean {
+    const bare = unwrap(this.ts, node);
+    return this.ts.isIdentifier(bare) && bare.text === scope.runner;
   }
 
   private readRunnerCall(call: ts.CallExpression, method: string, scope: Scope): void {
@@ -276,15 +314,14 @@ class ClassReader {
   }
 
   /** A method of the class itself runs as if it stood where it is called. */
-  private follow(method: ts.MethodDeclaration, call: ts.CallExpression, scope: Scope): void {
-    const position = call.arguments.findIndex((argument) => argument.getText() === scope.runner);
-    const runner = position < 0 ? undefined : method.parameters[position]?.name.getText();
-    if (runner === undefined) return;
-    this.walk(method.body!, {
-      ...scope,
-      runner,
-      visited: new Set([...scope.visited, method.name.getText()]),
-    });
+  private follow(name: string, method: Method, call: ts.CallExpression, scope: Scope): void {
+    const position = call.arguments.findIndex((argument) => this.isRunner(argument, scope));
+    const parameter = position < 0 ? undefined : method.parameters[position]?.name;
+    if (parameter && !this.ts.isIdentifier(parameter)) {
+      return this.skip(call, call, scope.direction, `what ${name}() does with the query runner`);
+    }
+    const visited = new Set([...scope.visited, name]);
+    if (parameter) this.walk(method.body, { ...scope, runner: parameter.text, visited });
   }
 
   private readText(expression: ts.Expression, call: ts.Node, scope: Scope): void {
@@ -333,12 +370,32 @@ class ClassReader {
   }
 }
 
+/** What a chain of properties and calls begins with. */
+function rootOf(ts: TypeScript, node: ts.Expression): ts.Expression {
+  const chained =
+    ts.isPropertyAccessExpression(node) || ts.isElementAccessExpression(node) || ts.isCallExpression(node);
+  return chained ? rootOf(ts, node.expression) : node;
+}
+
+/** False for the name of a parameter or of another object's property. */
+function isUse(ts: TypeScript, { parent, text }: ts.Identifier): boolean {
+  if (ts.isParameter(parent)) return false;
+  return !(
+    ts.isPropertyAccessExpression(parent) &&
+    parent.name.text === text &&
+    parent.expression.getText() !== text
+  );
+}
+
 function isListElement(ts: TypeScript, node: ts.Node): boolean {
   return ts.isArrayLiteralExpression(node.parent) || ts.isClassElement(node);
 }
 
 function unwrap(ts: TypeScript, node: ts.Expression): ts.Expression {
-  return ts.isAsExpression(node) || ts.isSatisfiesExpression(node) || ts.isParenthesizedExpression(node)
+  return ts.isAsExpression(node) ||
+    ts.isSatisfiesExpression(node) ||
+    ts.isParenthesizedExpression(node) ||
+    ts.isNonNullExpression(node)
     ? unwrap(ts, node.expression)
     : node;
 }
