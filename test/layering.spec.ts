@@ -42,6 +42,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'policies',
     'entities',
     'connection',
+    'backfill',
     'rls-tenants.module.ts',
     'rls-tenants.options.ts',
   ],
