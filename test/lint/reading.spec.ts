@@ -70,6 +70,32 @@ describe('what cannot be read', () => {
     ]);
   });
 
+  it.each([
+    'const runner = queryRunner;',
+    'const { query } = queryRunner;',
+    'await helper({ queryRunner });',
+    'await new Helper(queryRunner).run();',
+    'const manager = queryRunner.manager;',
+    "this.run((sql) => queryRunner['connection']);",
+  ])('is said wherever the query runner goes out of sight: %s', async (line) => {
+    expect(await what(line)).toEqual([
+      'MIG013 warning: Not checked: what happens with the query runner here.',
+    ]);
+  });
+
+  it('is said of base classes that are not the library’s, and of operations that are no list', async () => {
+    const said = async (text: string) =>
+      (
+        await lintText(`import { ConcurrentMigration } from 'nestjs-rls-tenants/migrations';\n${text}`)
+      ).findings.map(({ message }) => message);
+    expect(await said('class A1760000000000 extends OurMigration {}')).toEqual([
+      'Not checked: what the base class OurMigration does.',
+    ]);
+    expect(
+      await said('class A1760000000000 extends ConcurrentMigration { get operations() { return []; } }'),
+    ).toEqual(['Not checked: operations that are no list.']);
+  });
+
   it('is an error where PostgreSQL could not read it either', async () => {
     expect(await what('await queryRunner.query(`CREATE INDEXX a`);')).toEqual([
       'MIG013 error: Not checked: SQL that PostgreSQL cannot parse (syntax error at or near "INDEXX").',
@@ -99,7 +125,14 @@ describe('what is no danger', () => {
       operations: 1,
     });
     const foreign = await lintText(text('./somewhere.js'));
-    expect(foreign.coverage).toMatchObject({ operations: 0, unanalyzable: 1 });
+    expect(foreign.coverage).toMatchObject({ operations: 0, unanalyzable: 2 });
+  });
+
+  it('CONCURRENTLY in a class of the library that has no transaction', async () => {
+    const text = (base: string) => `import { ${base}, runSql } from 'nestjs-rls-tenants/migrations';
+      export class A1760000000000 extends ${base} { readonly operations = [runSql('REINDEX INDEX CONCURRENTLY a', 'SELECT 1')]; }`;
+    expect(places(await lintText(text('ConcurrentMigration')))).toEqual([]);
+    expect(places(await lintText(text('RlsMigration')))).toEqual(['MIG001:2:89']);
   });
 
   it('a change of a tenant table that the library sees all rows for, and only there', async () => {

@@ -65,6 +65,9 @@ function libraryNames(ts: TypeScript, source: ts.SourceFile): ReadonlyMap<string
 /** Properties of a query runner that only say how it stands. */
 const STATE: ReadonlySet<string> = new Set(['isTransactionActive', 'isReleased', 'data']);
 
+/** Base classes of the library that have `transaction = false`. */
+const NON_TRANSACTIONAL: ReadonlySet<string> = new Set(['ConcurrentMigration', 'TenantBackfillMigration']);
+
 /** Methods that call their callback for each element. */
 const ITERATION = /^(?:map|flatMap|forEach|reduce)$/;
 
@@ -116,6 +119,10 @@ class ClassReader {
     const named = textOfMember(this.ts, this.property('name'), this.constants) ?? className;
     const digits = /\d{13}$/.exec(named)?.[0];
     this.readOperations();
+    const base = this.base();
+    if (base && this.libraryBase() === undefined) {
+      this.skip(base, this.node, 'up', `what the base class ${shorten(base.getText())} does`);
+    }
     const up = this.method('up');
     const down = this.method('down');
     if (up) this.readMethod(up, 'up');
@@ -156,27 +163,37 @@ class ClassReader {
 
   private transaction(): boolean | undefined {
     const initializer = this.property('transaction')?.initializer?.getText().split(/\s/)[0];
+    if (initializer === undefined) return NON_TRANSACTIONAL.has(this.libraryBase() ?? '') ? false : undefined;
     return initializer === 'false' ? false : initializer === 'true' ? true : undefined;
   }
 
   private down(method: Method | undefined): Migration['down'] {
-    if (!method) return this.property('operations') || this.extendsLibrary() ? 'present' : 'missing';
+    if (!method) return this.property('operations') || this.base() ? 'present' : 'missing';
     if (!this.ts.isBlock(method.body)) return 'present';
     const [first] = method.body.statements;
     if (!first) return 'empty';
     return this.ts.isThrowStatement(first) ? 'throws' : 'present';
   }
 
-  private extendsLibrary(): boolean {
-    return (this.node.heritageClauses ?? []).some(
-      ({ token, types }) =>
-        token === this.ts.SyntaxKind.ExtendsKeyword &&
-        types.some(({ expression }) => this.imported.has(expression.getText())),
+  /** The library's class that this one extends. */
+  private libraryBase(): string | undefined {
+    const base = this.base();
+    return base && this.imported.get(base.getText());
+  }
+
+  private base(): ts.Expression | undefined {
+    const clause = this.node.heritageClauses?.find(
+      ({ token }) => token === this.ts.SyntaxKind.ExtendsKeyword,
     );
+    return clause?.types[0]?.expression;
   }
 
   /** The `operations` of an RlsMigration: calls of the library's functions, `runSql` with SQL of its own. */
   private readOperations(): void {
+    const getter = this.node.members.find(
+      (member) => this.ts.isGetAccessor(member) && member.name.getText() === 'operations',
+    );
+    if (getter) return this.skip(getter, getter, 'up', 'operations that are no list');
     const initializer = this.property('operations')?.initializer;
     const array = initializer && unwrap(this.ts, initializer);
     if (!array) return;
