@@ -21,9 +21,8 @@ if (process.argv[2] === 'run') {
   boss.on('error', (error) => console.error(error.message));
   await boss.start();
   await workBackfills(boss, backfill, { pollingIntervalSeconds: 0.5 });
-  process.on('SIGTERM', async () => {
-    await boss.stop({ timeout: 5000 });
-    await dataSource.destroy();
-    process.exit(0);
-  });
+  await new Promise((signalled) => process.once('SIGTERM', signalled));
+  await boss.stop({ timeout: 5000 });
+  await dataSource.destroy();
+  process.exit(0);
 }
