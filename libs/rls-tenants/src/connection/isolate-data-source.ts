@@ -11,7 +11,8 @@ import { TenantSubscriber } from './tenant.subscriber.js';
 
 /**
  * Isolates an initialised PostgreSQL data source: from here on each of its statements carries the tenant context of
- * its caller, also after `destroy()` and another `initialize()`. For scripts and workers without Nest; in a Nest application the module does it.
+ * its caller, also after `destroy()` and another `initialize()`. For scripts and workers without Nest; in a Nest
+ * application the module does it.
  *
  * It does not look at the database: `check-rls` and boot verification do.
  *
