@@ -14,6 +14,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   backfill: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations'],
   lint: ['errors.ts', 'context', 'policies', 'entities', 'migrations'],
   audit: ['errors.ts', 'context', 'policies', 'entities'],
+  generate: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations', 'lint', 'audit'],
+  consolidate: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations', 'backfill'],
   cli: [
     'errors.ts',
     'context',
@@ -24,6 +26,8 @@ const MAY_IMPORT: Record<string, string[]> = {
     'backfill',
     'lint',
     'audit',
+    'generate',
+    'consolidate',
   ],
   testing: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations', 'audit'],
   'rls-tenants.options.ts': ['errors.ts', 'context', 'connection'],
