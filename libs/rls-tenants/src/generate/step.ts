@@ -5,6 +5,12 @@ export interface SqlStep {
   readonly up: string;
   /** Statements that undo it, in the order of execution. */
   readonly down: readonly string[];
+  /** Tables of which the migration role must see every row while `up` runs: those of a foreign key to validate. */
+  readonly allRows?: readonly string[];
+  /** Why the linter's rules do not apply to it: the reason of an `rls-lint-ignore` comment. */
+  readonly reviewed?: { readonly rules: readonly string[]; readonly reason: string };
+  /** The statements of the input that it stands for. Default: itself. */
+  readonly origins?: readonly string[];
 }
 
 /** When a step runs: the order of the files, and what may share one. */
@@ -28,6 +34,10 @@ export interface OperationStep {
   readonly code: string;
   /** What the call needs from `nestjs-rls-tenants/migrations`. */
   readonly imports: readonly string[];
+  /** Other tables that must exist before it, such as the referenced one of a foreign key. */
+  readonly references?: readonly string[];
+  /** The statements of the input that it stands for. Default: none. */
+  readonly origins?: readonly string[];
 }
 
 export type Step = SqlStep | OperationStep;
@@ -46,4 +56,25 @@ export interface PlannedFile {
   /** In file name's words: `create-note`, `note-indexes`. */
   readonly slug: string;
   readonly steps: readonly Step[];
+  /** False for what PostgreSQL refuses inside a transaction, and for operations that commit in between. */
+  readonly transaction: boolean;
+  /** What its reader must know: that it is for a later deploy. */
+  readonly comment?: string;
+}
+
+/** Something that is not in the files as it was in the input, and why. */
+export interface Note {
+  readonly kind: 'rewritten' | 'left-out' | 'no-down' | 'advice';
+  /** The statements of the input. */
+  readonly statements: readonly string[];
+  readonly reason: string;
+}
+
+/** A file as it is written. */
+export interface RenderedFile {
+  /** `1760000000000-create-note.ts` */
+  readonly name: string;
+  /** `CreateNote1760000000000` */
+  readonly className: string;
+  readonly text: string;
 }
