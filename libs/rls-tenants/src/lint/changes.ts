@@ -620,12 +620,13 @@ export function names(list: Node[] = []): string[] {
   return list.flatMap((item) => ('String' in item ? [item.String.sval ?? ''] : []));
 }
 
-function tableName({ schemaname, relname = '' }: RangeVar): string {
+/** A relation as TypeORM writes it. */
+export function tableName({ schemaname, relname = '' }: RangeVar): string {
   return pathOf(schemaname === undefined ? [relname] : [schemaname, relname]);
 }
 
-/** The schema `public` is left out, so that a table has one name whether or not a statement qualifies it. */
-function pathOf(parts: readonly string[]): string {
+/** Names with dots between them. The schema `public` is left out, so that a table has one name whether or not a statement qualifies it. */
+export function pathOf(parts: readonly string[]): string {
   return (parts[0] === 'public' && parts.length > 1 ? parts.slice(1) : parts).join('.');
 }
 

@@ -22,6 +22,8 @@ export interface Statement extends Place {
   readonly allRows: boolean;
   /** After a `commitTransaction()` of the migration's own, and before it starts another. */
   readonly outsideTransaction: boolean;
+  /** The call's other arguments, as they stand in the file: `["public","VIEW"]`. */
+  readonly parameters?: string | undefined;
   /** Every statement of the same `query()` call, this one included. */
   readonly callStatements: number;
   readonly changes: readonly Change[];

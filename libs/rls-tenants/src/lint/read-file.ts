@@ -356,6 +356,7 @@ class ClassReader {
           allRows: scope.allRows,
           outsideTransaction: this.outsideTransaction,
           callStatements: parsed.length,
+          parameters: parametersOf(this.ts, call),
         });
         for (const change of statement.changes) {
           if (change.kind === 'unknown') this.skip(expression, call, scope.direction, change.what);
@@ -385,6 +386,13 @@ class ClassReader {
     const anchorLine = this.source.getLineAndCharacterOfPosition(outermost.getStart()).line;
     return { line: line + 1, column: character + 1, anchorLine: anchorLine + 1 };
   }
+}
+
+/** What `query()` is given beside the SQL; `runSql` has no such thing. */
+function parametersOf(ts: TypeScript, call: ts.Node): string | undefined {
+  if (!ts.isCallExpression(call) || !ts.isPropertyAccessExpression(call.expression)) return undefined;
+  const [, ...parameters] = call.arguments;
+  return parameters.length === 0 ? undefined : parameters.map((one) => one.getText()).join(', ');
 }
 
 /** What a chain of properties and calls begins with. */
