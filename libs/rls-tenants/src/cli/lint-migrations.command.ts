@@ -1,11 +1,13 @@
 import { Command, CommandRunner, Help, Option } from 'nest-commander';
 import { RlsConfigurationError } from '../errors.js';
+import { SESSION_SETTINGS } from '../lint/index.js';
 import { processOutput } from './cli-output.js';
 import { lintMigrationFiles, type LintMigrationsOptions } from './lint-migrations.js';
 import { LINT_FORMATS, type LintFormat } from './lint-migrations.report.js';
 
-interface LintMigrationsCommandOptions extends Omit<LintMigrationsOptions, 'partitionedTables'> {
+interface LintMigrationsCommandOptions extends Omit<LintMigrationsOptions, 'partitionedTables' | 'rules'> {
   partitioned?: string[];
+  rule?: string[];
 }
 
 /**
@@ -18,8 +20,11 @@ interface LintMigrationsCommandOptions extends Omit<LintMigrationsOptions, 'part
   description: 'Read migrations for what locks, fails or leaks',
 })
 export class LintMigrationsCommand extends CommandRunner {
-  async run(paths: string[], { partitioned, ...options }: LintMigrationsCommandOptions = {}): Promise<void> {
-    const told = { ...options, partitionedTables: partitioned };
+  async run(
+    paths: string[],
+    { partitioned, rule, ...options }: LintMigrationsCommandOptions = {},
+  ): Promise<void> {
+    const told = { ...options, partitionedTables: partitioned, rules: rule };
     process.exitCode = await lintMigrationFiles(paths, told, processOutput());
   }
 
@@ -89,6 +94,31 @@ export class LintMigrationsCommand extends CommandRunner {
       `Unknown transaction mode ${JSON.stringify(mode)}.`,
       'It is all, each or none.',
     );
+  }
+
+  @Option({
+    flags: '--session-settings <names>',
+    description:
+      "which of lock_timeout, statement_timeout and row_security the data source that runs the migrations sets, separated by commas, or 'none' (default: all, as the library's do)",
+  })
+  parseSessionSettings(names: string): LintMigrationsOptions['sessionSettings'] {
+    if (names === 'none') return [];
+    return names.split(',').map((name) => {
+      const known = SESSION_SETTINGS.find((one) => one === name.trim());
+      if (known !== undefined) return known;
+      throw new RlsConfigurationError(
+        `Unknown session setting ${JSON.stringify(name.trim())}.`,
+        `They are ${SESSION_SETTINGS.join(', ')}; or none.`,
+      );
+    });
+  }
+
+  @Option({
+    flags: '--rule <ids>',
+    description: 'rules to run that run on demand only, separated by commas: MIG090',
+  })
+  parseRule(ids: string): string[] {
+    return ids.split(',').map((id) => id.trim());
   }
 
   @Option({ flags: '--no-squawk', description: "leave out squawk's rules" })

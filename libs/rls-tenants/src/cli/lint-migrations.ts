@@ -15,6 +15,8 @@ export interface LintMigrationsOptions extends LintOptions {
   output?: string | undefined;
   /** Whether squawk's rules run too. Default true. */
   squawk?: boolean | undefined;
+  /** Opt-in rules to run as well. */
+  rules?: readonly string[] | undefined;
 }
 
 /**

@@ -4,8 +4,10 @@ import type {
   Constraint as ConstraintNode,
   DefElem,
   DropStmt,
+  FuncCall,
   GrantStmt,
   Node,
+  PartitionBoundSpec,
   RangeVar,
   RenameStmt,
   VariableSetStmt,
@@ -28,11 +30,16 @@ export interface Constraint {
 /** A column as CREATE TABLE or ADD COLUMN declares it. */
 export interface Column {
   readonly name: string;
+  /** PostgreSQL's own name of its type, without schema and modifiers: `int4`, `varchar`, `text[]`, `note_status`. */
+  readonly type: string;
   readonly notNull: boolean;
   readonly hasDefault: boolean;
   /** Why adding the column rewrites the table, if it does. */
   readonly rewrite: string | undefined;
 }
+
+/** `DEFAULT`, or values. */
+export type PartitionBoundKind = 'default' | 'values';
 
 /** What a statement does, in as many parts as it has. Tables are written as TypeORM does: `note`, `billing.note`. */
 export type Change =
@@ -43,15 +50,20 @@ export type Change =
       readonly constraints: readonly Constraint[];
       readonly partitioned: boolean;
       readonly partitionOf: string | undefined;
+      readonly bound: PartitionBoundKind | undefined;
     }
   | { readonly kind: 'add-column'; readonly table: string; readonly column: Column }
   | {
-      readonly kind: 'drop-column' | 'drop-not-null' | 'set-not-null' | 'column-type';
+      readonly kind: 'drop-column' | 'drop-not-null' | 'set-not-null' | 'column-type' | 'column-default';
       readonly table: string;
       readonly column: string;
     }
   | { readonly kind: 'add-constraint'; readonly table: string; readonly constraint: Constraint }
-  | { readonly kind: 'validate-constraint'; readonly table: string; readonly name: string }
+  | {
+      readonly kind: 'validate-constraint' | 'drop-constraint';
+      readonly table: string;
+      readonly name: string;
+    }
   | {
       readonly kind: 'create-index';
       readonly table: string;
@@ -92,6 +104,7 @@ export type Change =
       readonly table: string;
       readonly partition: string;
       readonly concurrently: boolean;
+      readonly bound: PartitionBoundKind | undefined;
     }
   | {
       readonly kind: 'rename';
@@ -108,13 +121,24 @@ export type Change =
       readonly everyRow: boolean;
       /** INSERT … VALUES writes the rows it names, and no others. */
       readonly values: boolean;
+      /** The tables that it takes its rows or its conditions from. */
+      readonly reads: readonly string[];
     }
+  | { readonly kind: 'read'; readonly tables: readonly string[] }
   | { readonly kind: 'grant'; readonly danger: string | undefined }
   | { readonly kind: 'role-setting'; readonly of: string; readonly setting: string }
   | { readonly kind: 'heavy'; readonly what: string; readonly table: string | undefined }
   | { readonly kind: 'reindex' | 'refresh'; readonly name: string; readonly concurrently: boolean }
   | { readonly kind: 'transaction-control'; readonly what: string }
-  | { readonly kind: 'setting'; readonly name: string; readonly value: string; readonly local: boolean }
+  | {
+      readonly kind: 'setting';
+      readonly name: string;
+      readonly value: string;
+      readonly local: boolean;
+      /** RESET, or SET … TO DEFAULT. The name is empty for RESET ALL. */
+      readonly reset: boolean;
+    }
+  | { readonly kind: 'create-enum'; readonly type: string }
   | { readonly kind: 'enum-value'; readonly type: string; readonly value: string }
   | { readonly kind: 'definer-function'; readonly name: string; readonly searchPath: boolean }
   /** Refused inside a transaction, and inside a `query()` of several statements. */
@@ -214,6 +238,8 @@ function otherObjects(node: Node): Change[] | undefined {
     );
     return [{ kind: 'definer-function', name: names(funcname).join('.'), searchPath }];
   }
+  if ('CreateEnumStmt' in node)
+    return [{ kind: 'create-enum', type: names(node.CreateEnumStmt.typeName).at(-1) ?? '' }];
   if ('AlterEnumStmt' in node) {
     const { typeName, newVal = '', oldVal } = node.AlterEnumStmt;
     const type = names(typeName).join('.');
@@ -224,23 +250,28 @@ function otherObjects(node: Node): Change[] | undefined {
 
 function data(node: Node): Change[] | undefined {
   if ('UpdateStmt' in node) {
-    const { relation, whereClause } = node.UpdateStmt;
-    return [
-      { kind: 'write', verb: 'UPDATE', table: tableName(relation!), everyRow: !whereClause, values: false },
-    ];
+    const { relation, whereClause, withClause, fromClause, targetList } = node.UpdateStmt;
+    const reads = tablesIn([withClause, fromClause, targetList, whereClause]);
+    return [write('UPDATE', relation!, !whereClause, reads)];
   }
   if ('DeleteStmt' in node) {
-    const { relation, whereClause } = node.DeleteStmt;
-    return [
-      { kind: 'write', verb: 'DELETE', table: tableName(relation!), everyRow: !whereClause, values: false },
-    ];
+    const { relation, whereClause, withClause, usingClause } = node.DeleteStmt;
+    return [write('DELETE', relation!, !whereClause, tablesIn([withClause, usingClause, whereClause]))];
   }
   if ('InsertStmt' in node) {
     const { relation, selectStmt } = node.InsertStmt;
     const select = selectStmt && 'SelectStmt' in selectStmt ? selectStmt.SelectStmt : undefined;
     const values = !select || (select.valuesLists !== undefined && select.valuesLists.length > 0);
     const everyRow = !values && select.whereClause === undefined && select.fromClause !== undefined;
-    return [{ kind: 'write', verb: 'INSERT', table: tableName(relation!), everyRow, values }];
+    const reads = tablesIn([node.InsertStmt.withClause, selectStmt]);
+    return [{ ...write('INSERT', relation!, everyRow, reads), values }];
+  }
+  if ('SelectStmt' in node) {
+    const tables = tablesIn(node.SelectStmt);
+    return [
+      ...nodesOf(node.SelectStmt.targetList, 'FuncCall').flatMap(configured),
+      ...(tables.length > 0 ? [{ kind: 'read', tables } as const] : []),
+    ];
   }
   if ('TruncateStmt' in node) {
     return (node.TruncateStmt.relations ?? []).map((relation) => heavy('TRUNCATE', relation));
@@ -308,12 +339,22 @@ function server(node: Node): Change[] | undefined {
     return [{ kind: 'transaction-control', what }];
   }
   if ('VariableSetStmt' in node) {
-    const { name = '', args = [], is_local: local } = node.VariableSetStmt;
-    return [{ kind: 'setting', name, value: args.map(constant).join(', '), local: local === true }];
+    const { name = '', args = [], is_local: local, kind } = node.VariableSetStmt;
+    const reset = kind === 'VAR_RESET' || kind === 'VAR_RESET_ALL' || kind === 'VAR_SET_DEFAULT';
+    // SET TRANSACTION, which is over with the transaction.
+    if (kind === 'VAR_SET_MULTI') return [];
+    return [{ kind: 'setting', name, value: args.map(constant).join(', '), local: local === true, reset }];
   }
   if ('AlterSystemStmt' in node) return [outside('ALTER SYSTEM')];
   if ('DoStmt' in node) return [{ kind: 'unknown', what: 'a DO block' }];
   return undefined;
+}
+
+/** `set_config()` with constants is a SET. */
+function configured({ funcname, args = [] }: FuncCall): Change[] {
+  const [name = '', value = '', local = ''] = args.map(constant);
+  if (names(funcname).at(-1) !== 'set_config' || name === '') return [];
+  return [{ kind: 'setting', name, value, local: local === 'true', reset: false }];
 }
 
 function createTable({
@@ -335,8 +376,13 @@ function createTable({
       constraints: [...columns.flatMap(columnConstraints), ...own],
       partitioned: partspec !== undefined,
       partitionOf: partbound && parent && 'RangeVar' in parent ? tableName(parent.RangeVar) : undefined,
+      bound: boundOf(partbound),
     },
   ];
+}
+
+function boundOf(bound: PartitionBoundSpec | undefined): PartitionBoundKind | undefined {
+  return bound && (bound.is_default === true ? 'default' : 'values');
 }
 
 function alterTable(table: string, { subtype, name = '', def, behavior }: AlterTableCmd): Change[] {
@@ -359,7 +405,12 @@ function alterTable(table: string, { subtype, name = '', def, behavior }: AlterT
         ...(behavior === 'DROP_CASCADE' ? [cascade(`column ${table}.${name}`)] : []),
       ];
     case 'AT_DropConstraint':
-      return behavior === 'DROP_CASCADE' ? [cascade(`constraint ${table}.${name}`)] : [];
+      return [
+        { kind: 'drop-constraint', table, name },
+        ...(behavior === 'DROP_CASCADE' ? [cascade(`constraint ${table}.${name}`)] : []),
+      ];
+    case 'AT_ColumnDefault':
+      return [{ kind: 'column-default', table, column: name }];
     case 'AT_SetNotNull':
       return [{ kind: 'set-not-null', table, column: name }];
     case 'AT_DropNotNull':
@@ -381,10 +432,11 @@ function alterTable(table: string, { subtype, name = '', def, behavior }: AlterT
       if (!def || !('PartitionCmd' in def)) return [];
       const partition = tableName(def.PartitionCmd.name!);
       const concurrently = def.PartitionCmd.concurrent === true;
+      const bound = boundOf(def.PartitionCmd.bound);
       if (subtype === 'AT_AttachPartition')
-        return [{ kind: 'attach-partition', table, partition, concurrently }];
+        return [{ kind: 'attach-partition', table, partition, concurrently, bound }];
       return [
-        { kind: 'detach-partition', table, partition, concurrently },
+        { kind: 'detach-partition', table, partition, concurrently, bound },
         ...(concurrently ? [outside('DETACH PARTITION CONCURRENTLY')] : []),
       ];
     }
@@ -449,6 +501,7 @@ function columnOf({ colname = '', constraints = [], typeName }: ColumnDef): Colu
   const volatile = byDefault?.raw_expr && volatileFunction(byDefault.raw_expr);
   return {
     name: colname,
+    type: `${names(typeName?.names).at(-1) ?? ''}${typeName?.arrayBounds ? '[]' : ''}`,
     notNull: own.some(({ contype }) => contype === 'CONSTR_NOTNULL' || contype === 'CONSTR_PRIMARY'),
     hasDefault:
       byDefault !== undefined ||
@@ -577,6 +630,15 @@ function roleSetting(of: string, setstmt: VariableSetStmt | undefined): Change[]
   return isSet ? [{ kind: 'role-setting', of, setting: setstmt.name ?? '' }] : [];
 }
 
+function write(
+  verb: 'UPDATE' | 'DELETE' | 'INSERT',
+  relation: RangeVar,
+  everyRow: boolean,
+  reads: string[],
+): ChangeOf<'write'> {
+  return { kind: 'write', verb, table: tableName(relation), everyRow, values: false, reads };
+}
+
 function outside(what: string): Change {
   return { kind: 'outside-transaction', what };
 }
@@ -631,7 +693,7 @@ export function pathOf(parts: readonly string[]): string {
 }
 
 /** The tables that a query reads. */
-function tablesIn(query: Node | undefined): string[] {
+function tablesIn(query: unknown): string[] {
   return nodesOf(query, 'RangeVar').map((relation) => tableName(relation as RangeVar));
 }
 

@@ -16,7 +16,17 @@ export interface LintOptions {
   readonly partitionedTables?: readonly string[] | undefined;
   /** `migrationsTransactionMode` of the data source that runs the migrations; unknown if undefined. */
   readonly transactionMode?: 'all' | 'each' | 'none' | undefined;
+  /**
+   * What the data source that runs the migrations sets for each of its sessions. Default: all of them, as
+   * `migrationDataSourceOptions()` and `rls-tenants migrate` do.
+   */
+  readonly sessionSettings?: readonly SessionSetting[] | undefined;
 }
+
+/** Settings that bound what a migration may do to others: waiting, running, and rows that are hidden from it. */
+export const SESSION_SETTINGS = ['lock_timeout', 'statement_timeout', 'row_security'] as const;
+
+export type SessionSetting = (typeof SESSION_SETTINGS)[number];
 
 /** A foreign key and where it stands. */
 export interface ForeignKeyChange {
@@ -31,6 +41,7 @@ export interface LintContext {
   readonly tenantSetting: string;
   readonly adminRole: string;
   readonly transactionMode: LintOptions['transactionMode'];
+  readonly sessionSettings: ReadonlySet<string>;
   /** Every migration that was read, in the order in which TypeORM runs them. */
   readonly migrations: readonly Migration[];
   isTenantTable(table: string): boolean;
@@ -78,6 +89,7 @@ export function lintContext(
     tenantSetting: defaults.tenantSetting!,
     adminRole: defaults.adminRole!,
     transactionMode,
+    sessionSettings: new Set(defaults.sessionSettings ?? SESSION_SETTINGS),
     migrations,
     isTenantTable: (table) => tenant.has(table),
     isPartitioned: (table) => partitioned.has(table),

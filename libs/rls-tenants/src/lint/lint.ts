@@ -1,10 +1,12 @@
 import { loadModule } from 'libpg-query';
 import { DEFAULT_ADMIN_ROLE, DEFAULT_TENANT_COLUMN, DEFAULT_TENANT_SETTING } from '../policies/index.js';
+import { RlsConfigurationError } from '../errors.js';
 import { lintContext, type LintOptions } from './context.js';
 import { sortLintFindings, type LintFinding } from './finding.js';
 import type { Migration, MigrationFile, Suppression } from './migration.js';
 import { readMigrationFile } from './read-file.js';
-import type { AnchoredFinding } from './rule.js';
+import { recordCalls } from './record-calls.js';
+import type { AnchoredFinding, LintRule } from './rule.js';
 import { LINT_RULES } from './rules/index.js';
 import { unusedIgnore } from './rules/MIG085.unused-ignore.rule.js';
 import { runSquawk } from './squawk.js';
@@ -45,10 +47,15 @@ export interface LintReport {
  */
 export async function lintMigrations(
   inputs: readonly LintInput[],
-  options: LintOptions & { readonly squawk?: boolean | undefined } = {},
+  options: LintOptions & {
+    readonly squawk?: boolean | undefined;
+    /** Ids of opt-in rules to run as well: `MIG090`. */
+    readonly rules?: readonly string[] | undefined;
+  } = {},
 ): Promise<LintReport> {
+  const rules = rulesToRun(options.rules ?? []);
   const [ts] = await Promise.all([loadTypeScript(), loadModule()]);
-  const files = inputs.map(({ file, text }) => readMigrationFile(ts, file, text));
+  const files = await recordCalls(inputs.map(({ file, text }) => readMigrationFile(ts, file, text)));
   const context = lintContext(files, {
     ...options,
     tenantColumn: options.tenantColumn ?? DEFAULT_TENANT_COLUMN,
@@ -59,10 +66,13 @@ export async function lintMigrations(
   const migrations = linted.flatMap((file) => file.migrations);
   const squawk = options.squawk === false ? undefined : await runSquawk(migrations);
   const found = [
-    ...migrations.flatMap((migration) => LINT_RULES.flatMap((rule) => rule.check(migration, context))),
+    ...migrations.flatMap((migration) => rules.flatMap((rule) => rule.check(migration, context))),
     ...(squawk?.ran ? squawk.findings : []),
   ];
-  const { kept, suppressed } = suppress(linted, found, squawk?.ran === true);
+  const optedOut = LINT_RULES.filter((rule) => !rules.includes(rule)).map(({ id }) => id);
+  const didRun = (ruleId: string) =>
+    ruleId.startsWith('squawk/') ? squawk?.ran === true : !optedOut.includes(ruleId);
+  const { kept, suppressed } = suppress(linted, found, didRun);
   const skipped =
     squawk === undefined ? ['squawk: switched off.'] : squawk.ran ? [] : [`squawk: ${squawk.reason}`];
   return {
@@ -70,6 +80,20 @@ export async function lintMigrations(
     coverage: { ...coverage(linted, migrations), suppressed },
     skipped,
   };
+}
+
+/** @throws RlsConfigurationError for an id that no rule has. */
+function rulesToRun(asked: readonly string[]): readonly LintRule[] {
+  const unknown = asked.find((ruleId) => !LINT_RULES.some(({ id }) => id === ruleId));
+  if (unknown !== undefined) {
+    throw new RlsConfigurationError(
+      `There is no rule ${JSON.stringify(unknown)}.`,
+      `Rules that run on demand: ${LINT_RULES.filter(({ optIn }) => optIn)
+        .map(({ id }) => id)
+        .join(', ')}. All others run always.`,
+    );
+  }
+  return LINT_RULES.filter(({ id, optIn }) => !optIn || asked.includes(id));
 }
 
 function coverage(files: readonly MigrationFile[], migrations: readonly Migration[]) {
@@ -88,7 +112,7 @@ function coverage(files: readonly MigrationFile[], migrations: readonly Migratio
 function suppress(
   files: readonly MigrationFile[],
   found: readonly AnchoredFinding[],
-  squawkRan: boolean,
+  didRun: (ruleId: string) => boolean,
 ): { kept: LintFinding[]; suppressed: number } {
   const used = new Set<string>();
   const key = (file: string, { line }: Suppression, ruleId: string) => `${file}:${line}:${ruleId}`;
@@ -108,10 +132,8 @@ function suppress(
       unusedIgnore(
         file.file,
         one,
-        // Whether squawk would still find it is not known where it did not run.
-        one.ruleIds.filter(
-          (ruleId) => !used.has(key(file.file, one, ruleId)) && (squawkRan || !ruleId.startsWith('squawk/')),
-        ),
+        // Whether a rule would still find it is not known where it did not run.
+        one.ruleIds.filter((ruleId) => !used.has(key(file.file, one, ruleId)) && didRun(ruleId)),
       ),
     ),
   );

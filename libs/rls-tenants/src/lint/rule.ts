@@ -23,6 +23,8 @@ export interface LintRule {
   readonly severity: LintSeverity;
   /** What goes wrong, in a sentence or two. */
   readonly reason: string;
+  /** True for a rule that runs only where it is asked for. */
+  readonly optIn?: boolean;
   /** Pure: everything it may know is in its arguments. */
   check(migration: Migration, context: LintContext): AnchoredFinding[];
 }
@@ -33,12 +35,13 @@ export function defineRule(
     find(this: void, migration: Migration, context: LintContext): Iterable<LintObservation>;
   },
 ): LintRule {
-  const { id: ruleId, title, severity, reason, find } = rule;
+  const { id: ruleId, title, severity, reason, optIn = false, find } = rule;
   return {
     id: ruleId,
     title,
     severity,
     reason,
+    optIn,
     check: (migration, context) =>
       [...find(migration, context)].map(({ at, ...observation }) => ({
         ruleId,
