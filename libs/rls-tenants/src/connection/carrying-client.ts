@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks';
+import { captureScope } from '../context/keep-context.js';
 import { currentTenantContext, type TenantContextState } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
 import { carriedQueryClass, type CarriedQuery } from './carried-query.js';
@@ -43,7 +43,9 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     if (!statement.callback) return send(client, query, statement, refused);
     if (typeof statement.callback !== 'function') throw new TypeError('callback is not a function'); // as pg's
     // The socket calls back in the context of whoever opened the connection.
-    statement.callback = AsyncResource.bind(statement.callback);
+    const { callback: whenDone } = statement;
+    const inCallersContext = captureScope();
+    statement.callback = (error, result) => inCallersContext(() => whenDone(error, result));
     if (refused) process.nextTick(statement.callback, refused);
     else query.call(client, statement);
     return undefined;

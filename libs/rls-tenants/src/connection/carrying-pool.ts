@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks';
+import { captureScope } from '../context/keep-context.js';
 import { withoutTenant } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
 import { carryOn, queryClassOf } from './carrying-client.js';
@@ -13,12 +13,12 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
   if (queryClassOf(pool.Client) === undefined) throw noProtocolAccess();
   const connect: (callback?: PoolConnectCallback) => unknown = pool.connect;
   // A socket emits in the context it was opened in, for as long as it lives: it must not be the first caller's.
-  const pools = withoutTenant(() => new AsyncResource('TenantContext'));
+  const pools = withoutTenant(captureScope);
 
   pool.connect = ((callback?: PoolConnectCallback) => {
     if (callback === undefined) {
       return (
-        pools.runInAsyncScope(connect, pool) as ReturnType<PgPool['connect']> &
+        pools(() => connect.call(pool)) as ReturnType<PgPool['connect']> &
           Promise<Parameters<typeof carryOn>[0]>
       ).then((client) => {
         carryOn(client, isolation);
@@ -26,12 +26,12 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
       });
     }
     // The pool calls back in the context of whoever released the client.
-    const inCallersContext = AsyncResource.bind(callback);
+    const inCallersContext = captureScope();
     const carryFirst: PoolConnectCallback = (error, client, release) => {
       if (client) carryOn(client, isolation);
-      inCallersContext(error, client, release);
+      inCallersContext(() => callback(error, client, release));
     };
-    return pools.runInAsyncScope(connect, pool, carryFirst);
+    return pools(() => connect.call(pool, carryFirst));
   }) as PgPool['connect'];
 }
 
