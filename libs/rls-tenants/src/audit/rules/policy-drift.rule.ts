@@ -2,7 +2,7 @@ import type { Catalog, CatalogPolicy } from '../catalog.js';
 import { expectedPolicies, predicateScope, type ExpectedPolicy } from '../expected-policies.js';
 import { replacePolicy } from '../fix-sql.js';
 import { predicateDifference } from '../predicate.js';
-import { defineRule, existingTables, type ExistingTable } from '../rule.js';
+import { defineRule, existingTables, nothingDeclared, type ExistingTable } from '../rule.js';
 
 /** RLS080: what is in the database is not what the library generates, so nothing else said about it holds. */
 export const policyDrift = defineRule({
@@ -11,8 +11,10 @@ export const policyDrift = defineRule({
   severity: 'error',
   reason:
     'A policy that is missing or differs from what the library generates protects something else than declared.',
+  skip: (_catalog, context) => nothingDeclared(context),
   *find(catalog, context) {
     for (const table of existingTables(context)) {
+      if (table.recognised) continue;
       for (const expected of expectedPolicies(table)) {
         const live = table.live.policies.find(({ name }) => name === expected.name);
         const differences = live ? differencesOf(live, expected, table, catalog) : ['it does not exist'];
@@ -27,7 +29,8 @@ export const policyDrift = defineRule({
   },
 });
 
-function differencesOf(
+/** How a policy differs from the expected one, in words; nothing if PostgreSQL evaluates both in the same way. */
+export function differencesOf(
   live: CatalogPolicy,
   expected: ExpectedPolicy,
   table: ExistingTable,
