@@ -1,4 +1,5 @@
 import type { Change } from './changes.js';
+import type { RecordedMethod } from './recording-query-runner.js';
 
 export type Direction = 'up' | 'down';
 
@@ -39,6 +40,19 @@ export interface Operation extends Place {
   readonly table?: string | undefined;
 }
 
+/** A call of a method of the query runner that changes the schema, as `queryRunner.createIndex('note', index)`. */
+export interface RunnerCall extends Place {
+  readonly method: RecordedMethod;
+  readonly args: readonly unknown[];
+  /** How many statements of the migration's own stand before it. */
+  readonly position: number;
+  readonly direction: Direction;
+  readonly conditional: boolean;
+  readonly repeated: boolean;
+  readonly allRows: boolean;
+  readonly outsideTransaction: boolean;
+}
+
 /** Something that runs SQL which the linter cannot see. */
 export interface Unanalyzable extends Place {
   readonly direction: Direction;
@@ -62,6 +76,8 @@ export interface Migration extends Place {
   /** The instance property `transaction`. */
   readonly transaction: boolean | undefined;
   readonly statements: readonly Statement[];
+  /** What {@link recordCalls} has yet to make statements of. */
+  readonly calls: readonly RunnerCall[];
   readonly operations: readonly Operation[];
   readonly unanalyzable: readonly Unanalyzable[];
   readonly entityUses: readonly EntityUse[];

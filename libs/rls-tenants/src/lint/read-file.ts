@@ -7,11 +7,14 @@ import type {
   MigrationFile,
   Operation,
   Place,
+  RunnerCall,
   Statement,
   Suppression,
   Unanalyzable,
 } from './migration.js';
+import { literalOf } from './literal.js';
 import { readSql } from './read-sql.js';
+import { RECORDED_METHODS } from './recording-query-runner.js';
 import { constantsOf, textOf, type Constants } from './sql-text.js';
 import type { TypeScript } from './typescript.js';
 
@@ -101,6 +104,7 @@ interface Method {
 /** Reads one migration class. */
 class ClassReader {
   private readonly statements: Statement[] = [];
+  private readonly calls: RunnerCall[] = [];
   private readonly operations: Operation[] = [];
   private readonly unanalyzable: Unanalyzable[] = [];
   private readonly entityUses: EntityUse[] = [];
@@ -134,6 +138,7 @@ class ClassReader {
       timestamp: digits === undefined ? undefined : Number(digits),
       transaction: this.transaction(),
       statements: this.statements,
+      calls: this.calls,
       operations: this.operations,
       unanalyzable: this.unanalyzable,
       entityUses: this.entityUses,
@@ -316,7 +321,45 @@ class ClassReader {
     if (method === 'commitTransaction') this.outsideTransaction = true;
     if (method === 'startTransaction') this.outsideTransaction = false;
     if (method === 'query' && argument) return this.readText(argument, call, scope);
+    const recorded = RECORDED_METHODS.find((one) => one === method);
+    if (recorded !== undefined) return this.readSchemaCall(call, recorded, scope);
     if (!HARMLESS.test(method)) this.skip(call, call, scope.direction, `queryRunner.${method}()`);
+  }
+
+  /** A call that can be recorded, if it is known what it is told. */
+  private readSchemaCall(call: ts.CallExpression, method: RunnerCall['method'], scope: Scope): void {
+    const { ts, source, constants } = this;
+    const ownProperty = (name: string) => this.constantProperty(name);
+    const told = { ts, source, constants, ownProperty, runner: scope.runner };
+    const args: unknown[] = [];
+    for (const argument of call.arguments) {
+      const literal = literalOf(argument, told);
+      if ('unreadable' in literal) {
+        const part = shorten(literal.unreadable.getText());
+        const what = `queryRunner.${method}(), because ${part} is known at run time only`;
+        return this.skip(call, call, scope.direction, what);
+      }
+      args.push(literal.value);
+    }
+    const { direction, conditional, repeated, allRows } = scope;
+    this.calls.push({
+      ...this.place(call, call),
+      method,
+      args,
+      position: this.statements.length,
+      direction,
+      conditional,
+      repeated,
+      allRows,
+      outsideTransaction: this.outsideTransaction,
+    });
+  }
+
+  /** The value of a property that says that it is `readonly`. */
+  private constantProperty(name: string): ts.Expression | undefined {
+    const property = this.property(name);
+    const isReadonly = property?.modifiers?.some(({ kind }) => kind === this.ts.SyntaxKind.ReadonlyKeyword);
+    return isReadonly === true ? property?.initializer : undefined;
   }
 
   /** `queryRunner.manager.query(…)` is a query; everything else there is about entities. */
