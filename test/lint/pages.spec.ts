@@ -25,12 +25,15 @@ function readPage(id: string) {
   };
 }
 
-function parse(line: string): LintOptions {
+function parse(line: string): LintOptions & { rules: string[] | undefined } {
   const value = (name: string) => new RegExp(`--${name} (\\S+)`).exec(line)?.[1];
+  const settings = value('session-settings');
   return {
     partitionedTables: value('partitioned')?.split(','),
     tenantTables: value('tenant-tables')?.split(','),
     transactionMode: value('transaction-mode') as LintOptions['transactionMode'],
+    sessionSettings: settings === 'none' ? [] : undefined,
+    rules: value('rule')?.split(','),
   };
 }
 

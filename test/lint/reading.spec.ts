@@ -162,7 +162,8 @@ describe('what is no danger', () => {
 });
 
 describe('a tenant table is known', () => {
-  const unique = `await queryRunner.query('CREATE UNIQUE INDEX CONCURRENTLY a ON note (b)');`;
+  const unique = `await queryRunner.query('DROP INDEX CONCURRENTLY IF EXISTS a');
+    await queryRunner.query('CREATE UNIQUE INDEX CONCURRENTLY a ON note (b)');`;
   const second = migration(unique, undefined, '\nreadonly transaction = false;').replace(
     '1760000000000',
     '1760000000001',

@@ -1,5 +1,5 @@
-import type { Statement } from '../migration.js';
-import { changes, defineRule, inTransaction } from '../rule.js';
+import { unrepeatableSteps } from '../repeatable.js';
+import { defineRule, inTransaction } from '../rule.js';
 
 /** MIG003: What a migration without a transaction did before it failed stays, and the migration is not recorded: the next run starts at its top and fails at the first step. */
 export const nonTransactionalSteps = defineRule({
@@ -10,10 +10,7 @@ export const nonTransactionalSteps = defineRule({
     'What a migration without a transaction did before it failed stays, and the migration is not recorded: the next run starts at its top and fails at the first step.',
   *find(migration) {
     if (inTransaction(migration)) return;
-    const dropped = new Set(changes(migration, 'up', 'drop-index').map(({ change }) => change.name));
-    const steps = migration.statements.filter(
-      (statement) => statement.direction === 'up' && !isRepeatable(statement, dropped),
-    );
+    const steps = unrepeatableSteps(migration);
     const [, second] = steps;
     if (!second) return;
     yield {
@@ -23,12 +20,3 @@ export const nonTransactionalSteps = defineRule({
     };
   },
 });
-
-/** SET, a guarded statement, an index that is dropped first, or rows that a second run finds changed already. */
-function isRepeatable({ sql, changes: made }: Statement, dropped: ReadonlySet<string | undefined>): boolean {
-  return (
-    /\bIF (?:NOT )?EXISTS\b/i.test(sql) ||
-    made.some((change) => change.kind === 'create-index' && dropped.has(change.name)) ||
-    made.every(({ kind }) => kind === 'setting' || kind === 'write')
-  );
-}

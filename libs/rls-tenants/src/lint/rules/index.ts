@@ -5,10 +5,15 @@ import { nonTransactionalSteps } from './MIG003.non-transactional-steps.rule.js'
 import { revertRunsInTransaction } from './MIG004.revert-runs-in-transaction.rule.js';
 import { multiStatementString } from './MIG005.multi-statement-string.rule.js';
 import { manualTransaction } from './MIG006.manual-transaction.rule.js';
+import { lockTimeoutMissing } from './MIG007.lock-timeout-missing.rule.js';
+import { statementTimeoutMissing } from './MIG008.statement-timeout-missing.rule.js';
 import { ifNotExistsConcurrently } from './MIG009.if-not-exists-concurrently.rule.js';
+import { notRepeatable } from './MIG010.not-repeatable.rule.js';
+import { workAfterExclusiveLock } from './MIG011.work-after-exclusive-lock.rule.js';
 import { schemaAndDataInOneMigration } from './MIG012.schema-and-data-in-one-migration.rule.js';
 import { unanalyzable } from './MIG013.unanalyzable.rule.js';
 import { identifierTooLong } from './MIG014.identifier-too-long.rule.js';
+import { rowSecurityNotOff } from './MIG015.row-security-not-off.rule.js';
 import { createIndexNotConcurrent } from './MIG020.create-index-not-concurrent.rule.js';
 import { dropIndexNotConcurrent } from './MIG021.drop-index-not-concurrent.rule.js';
 import { partitionedIndex } from './MIG022.partitioned-index.rule.js';
@@ -26,6 +31,7 @@ import { notNullColumnWithoutDefault } from './MIG035.not-null-column-without-de
 import { columnRewritesTable } from './MIG036.column-rewrites-table.rule.js';
 import { columnType } from './MIG037.column-type.rule.js';
 import { dropAndReaddColumn } from './MIG038.drop-and-readd-column.rule.js';
+import { fkColumnWithoutIndex } from './MIG039.fk-column-without-index.rule.js';
 import { breaksRunningVersion } from './MIG040.breaks-running-version.rule.js';
 import { enumChange } from './MIG041.enum-change.rule.js';
 import { heavyStatement } from './MIG042.heavy-statement.rule.js';
@@ -43,14 +49,19 @@ import { fkWithoutTenant } from './MIG060.fk-without-tenant.rule.js';
 import { uniqueWithoutTenant } from './MIG061.unique-without-tenant.rule.js';
 import { indexNotLeadingWithTenant } from './MIG062.index-not-leading-with-tenant.rule.js';
 import { tenantColumnChanged } from './MIG063.tenant-column-changed.rule.js';
+import { notLeakproofColumn } from './MIG064.not-leakproof-column.rule.js';
 import { detachNotConcurrent } from './MIG070.detach-not-concurrent.rule.js';
+import { attachScans } from './MIG071.attach-scans.rule.js';
 import { partitionOfHotParent } from './MIG072.partition-of-hot-parent.rule.js';
+import { dropsUnmanagedIndex } from './MIG080.drops-unmanaged-index.rule.js';
 import { duplicateMigration } from './MIG081.duplicate-migration.rule.js';
 import { noDown } from './MIG082.no-down.rule.js';
+import { mixedConcerns } from './MIG084.mixed-concerns.rule.js';
 import { unusedIgnoreRule } from './MIG085.unused-ignore.rule.js';
 import { indexWithTable } from './MIG086.index-with-table.rule.js';
 import { indexesOfSeveralTables } from './MIG087.indexes-of-several-tables.rule.js';
 import { inlineBackfill } from './MIG088.inline-backfill.rule.js';
+import { style } from './MIG090.style.rule.js';
 
 /** Every rule of the linter, by id. A new rule is a file here, a line here, and a page in docs/lint whose examples are its test. */
 export const LINT_RULES: readonly LintRule[] = [
@@ -60,10 +71,15 @@ export const LINT_RULES: readonly LintRule[] = [
   revertRunsInTransaction,
   multiStatementString,
   manualTransaction,
+  lockTimeoutMissing,
+  statementTimeoutMissing,
   ifNotExistsConcurrently,
+  notRepeatable,
+  workAfterExclusiveLock,
   schemaAndDataInOneMigration,
   unanalyzable,
   identifierTooLong,
+  rowSecurityNotOff,
   createIndexNotConcurrent,
   dropIndexNotConcurrent,
   partitionedIndex,
@@ -81,6 +97,7 @@ export const LINT_RULES: readonly LintRule[] = [
   columnRewritesTable,
   columnType,
   dropAndReaddColumn,
+  fkColumnWithoutIndex,
   breaksRunningVersion,
   enumChange,
   heavyStatement,
@@ -98,12 +115,17 @@ export const LINT_RULES: readonly LintRule[] = [
   uniqueWithoutTenant,
   indexNotLeadingWithTenant,
   tenantColumnChanged,
+  notLeakproofColumn,
   detachNotConcurrent,
+  attachScans,
   partitionOfHotParent,
+  dropsUnmanagedIndex,
   duplicateMigration,
   noDown,
+  mixedConcerns,
   unusedIgnoreRule,
   indexWithTable,
   indexesOfSeveralTables,
   inlineBackfill,
+  style,
 ];
