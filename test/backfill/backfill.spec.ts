@@ -96,7 +96,7 @@ describe('a backfill', () => {
       yield tenant(1);
       yield tenant(3).toUpperCase();
     }
-    await (await backfillOf(db, [{ ...FILL_SLUGS, tenants: given() }])).run('fill-slugs');
+    await (await backfillOf(db, [{ ...FILL_SLUGS, tenants: given }])).run('fill-slugs');
     expect(
       await db.asSuperuser('SELECT DISTINCT tenant_id AS id FROM article WHERE hits = 1 ORDER BY 1'),
     ).toEqual([{ id: tenant(1) }, { id: tenant(3) }]);

@@ -6,6 +6,9 @@ import { DEFAULT_TENANT_COLUMN, quoteIdentifier, quoteTable } from '../policies/
 /** A row as the table has it: the database's own column names. */
 export type BackfillRow = Record<string, unknown>;
 
+/** Tenant ids, at once or one after the other. */
+export type TenantList = Iterable<TenantId> | AsyncIterable<TenantId>;
+
 interface BackfillBase {
   /** Names the progress that is kept. A finished backfill does not run again under the same name. */
   name: string;
@@ -14,15 +17,18 @@ interface BackfillBase {
   /** Default `'tenant_id'`. */
   tenantColumn?: string;
   /**
-   * The tenants to go through, read once per run: a generator serves one run only. Default: all that have rows in the
-   * table, read in admin context.
+   * The tenants to go through, or what lists them: it is called for nobody, for each run, and for each job to make sure
+   * that the job's tenant is one of them. Default: all that have rows in the table, read in admin context.
    */
-  tenants?: Iterable<TenantId> | AsyncIterable<TenantId>;
+  tenants?: readonly TenantId[] | (() => TenantList | Promise<TenantList>);
   /** SQL condition on the table's columns for the rows that need the change. Default: all rows. */
   where?: string;
   /** What `$1`, `$2`, … stand for in `where` and `set`. Each must be used. */
   parameters?: readonly unknown[];
-  /** Rows per transaction. Default 500. */
+  /**
+   * The most rows per transaction; fewer where rows are slow to change, so that they are locked for about 50 ms. Default
+   * 500.
+   */
   batchSize?: number;
   /** Milliseconds between two batches of a tenant. Default 0. */
   pauseMs?: number;
@@ -32,7 +38,10 @@ interface BackfillBase {
   mayProceed?: () => boolean | Promise<boolean>;
 }
 
-/** Changes rows in SQL, one statement per batch. */
+/**
+ * Changes rows in SQL, one statement per batch. A row whose values fail it (SQLSTATE classes 22 and 23, and what triggers
+ * raise) is logged, counted as skipped, and left.
+ */
 export interface SetBackfill extends BackfillBase {
   /** Column to SQL expression over the row's columns: `{ slug: 'lower(title)' }`. Key columns stay as they are. */
   set: Readonly<Record<string, string>>;

@@ -59,6 +59,11 @@ export function rowsWithoutTenantSql(definition: CheckedBackfill, { key }: Backf
 WHERE ${quoteIdentifier(definition.tenantColumn)} IS NULL LIMIT 5`;
 }
 
+/** `$1` tenant: whether it has rows. */
+export function hasRowsSql({ table, tenantColumn }: CheckedBackfill, { tenantType }: BackfillTable): string {
+  return `SELECT EXISTS (SELECT FROM ${quoteTable(table)} WHERE ${quoteIdentifier(tenantColumn)} = $1::${tenantType}) AS found`;
+}
+
 /** How many rows the table has, counted no further than `$1`: what a backfill reads, whatever its `where` says. */
 export function countSql({ table }: CheckedBackfill): string {
   return `SELECT count(*)::int AS count FROM (SELECT FROM ${quoteTable(table)} LIMIT $1) AS row`;
@@ -70,18 +75,47 @@ export interface Statement {
   values: unknown[];
 }
 
+/** Which rows a batch takes. */
+export interface BatchRows {
+  tenantId: string;
+  limit: number;
+}
+
 /** Locks and changes the next batch in one statement, which returns `locked`, `changed` and the last row's `cursor`. */
 export function setBatchSql(
   definition: CheckedBackfill,
   table: BackfillTable,
-  tenantId: string,
+  rows: BatchRows,
   cursor: readonly string[] | null,
+): Statement {
+  return setSql(definition, table, rows, cursor, 'true');
+}
+
+/**
+ * {@link setBatchSql} without the change. It is the same statement otherwise, so that what is wrong with its words or its
+ * parameters, and not with a row, fails here too.
+ */
+export function findRowsSql(
+  definition: CheckedBackfill,
+  table: BackfillTable,
+  rows: BatchRows,
+  cursor: readonly string[] | null,
+): Statement {
+  return setSql(definition, table, rows, cursor, 'false');
+}
+
+function setSql(
+  definition: CheckedBackfill,
+  table: BackfillTable,
+  rows: BatchRows,
+  cursor: readonly string[] | null,
+  change: 'true' | 'false',
 ): Statement {
   const from = quoteTable(definition.table);
   // The expressions name the table's columns without a qualifier: the batch's own names must not collide with them.
   const aliases = table.key.map((_, index) => `"$key${index}"`);
   const columns = table.key.map(({ name }, index) => `${quoteIdentifier(name)} AS ${aliases[index]}`);
-  const { text, values } = nextRows(definition, table, tenantId, cursor, columns.join(', '));
+  const { text, values } = nextRows(definition, table, rows, cursor, columns.join(', '));
   const set = Object.entries(definition.set!).map(
     ([column, expression]) => `${quoteIdentifier(column)} = (${expression})`,
   );
@@ -91,7 +125,7 @@ export function setBatchSql(
   ${text}
 ), "$changed" AS (
   UPDATE ${from} SET ${set.join(', ')} FROM "$batch"
-  WHERE ${from}.${quoteIdentifier(definition.tenantColumn)} = ${tenantParameter(definition, table)} AND ${same.join(' AND ')}
+  WHERE ${from}.${quoteIdentifier(definition.tenantColumn)} = ${tenantParameter(definition, table)} AND ${same.join(' AND ')} AND ${change}
   RETURNING 1
 )
 SELECT (SELECT count(*)::int FROM "$batch") AS locked, (SELECT count(*)::int FROM "$changed") AS changed,
@@ -104,12 +138,12 @@ SELECT (SELECT count(*)::int FROM "$batch") AS locked, (SELECT count(*)::int FRO
 export function eachBatchSql(
   definition: CheckedBackfill,
   table: BackfillTable,
-  tenantId: string,
+  rows: BatchRows,
   cursor: readonly string[] | null,
 ): Statement {
   const chosen = definition.set ? undefined : definition.columns?.map(quoteIdentifier).join(', ');
   const key = cursorSql(table.key.map(({ name }) => quoteIdentifier(name)));
-  return nextRows(definition, table, tenantId, cursor, `${chosen ?? '*'}, ${key} AS "$cursor"`);
+  return nextRows(definition, table, rows, cursor, `${chosen ?? '*'}, ${key} AS "$cursor"`);
 }
 
 /**
@@ -119,11 +153,11 @@ export function eachBatchSql(
 function nextRows(
   definition: CheckedBackfill,
   table: BackfillTable,
-  tenantId: string,
+  { tenantId, limit }: BatchRows,
   cursor: readonly string[] | null,
   columns: string,
 ): Statement {
-  const { parameters, tenantColumn, where, batchSize } = definition;
+  const { parameters, tenantColumn, where } = definition;
   const key = table.key.map(({ name }) => quoteIdentifier(name));
   const first = parameters.length + 2;
   const last = table.key.map(({ type }, index) => `$${first + index}::${type}`);
@@ -134,7 +168,7 @@ function nextRows(
   ];
   return {
     text: `SELECT ${columns} FROM ${quoteTable(definition.table)} WHERE ${conditions.join(' AND ')}
-  ORDER BY ${key.join(', ')} LIMIT ${batchSize} FOR NO KEY UPDATE`,
+  ORDER BY ${key.join(', ')} LIMIT ${limit} FOR NO KEY UPDATE`,
     values: [...parameters, tenantId, ...(cursor ?? [])],
   };
 }

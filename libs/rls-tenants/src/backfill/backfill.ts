@@ -1,13 +1,21 @@
 import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { Isolation } from '../connection/isolation.js';
-import { adminContext, tenantContext } from '../context/tenant-context.js';
+import { adminContext, tenantContext, withoutTenant } from '../context/tenant-context.js';
 import { parseTenantId, type TenantId } from '../context/tenant-id.js';
-import { RlsConfigurationError } from '../errors.js';
+import { InvalidTenantIdError, RlsConfigurationError } from '../errors.js';
 import { checkBackfill, type BackfillDefinition, type CheckedBackfill } from './backfill-definition.js';
 import { backfillTable, type BackfillTable } from './backfill-table.js';
-import { BEGIN_PROGRESS, countSql, rowsWithoutTenantSql, SUMMARY, tenantsSql } from './backfill.sql.js';
-import { runBatch } from './batch.js';
+import {
+  BEGIN_PROGRESS,
+  countSql,
+  hasRowsSql,
+  rowsWithoutTenantSql,
+  SUMMARY,
+  tenantsSql,
+} from './backfill.sql.js';
+import { BatchSize } from './batch-size.js';
+import { runBatch, type BatchResult } from './batch.js';
 import { progressBar, type ProgressBar } from './progress-bar.js';
 import { pause, retryContention } from './retry.js';
 
@@ -62,6 +70,8 @@ const MAY_PROCEED_WAIT_MS = 1000;
  */
 export class Backfill {
   private readonly definitions: ReadonlyMap<string, CheckedBackfill>;
+  /** What was learned of a backfill's rows serves all its runs, tenants and jobs in this process. */
+  private readonly sizes: ReadonlyMap<string, BatchSize>;
   private readonly isolation: Isolation;
   private readonly logger: Pick<Logger, 'log' | 'warn'>;
   private readonly output: NodeJS.WriteStream;
@@ -90,6 +100,9 @@ export class Backfill {
         'The name keeps their progress apart: give each its own.',
       );
     }
+    this.sizes = new Map(
+      [...this.definitions].map(([name, { batchSize }]) => [name, new BatchSize(batchSize)]),
+    );
     this.logger = logger;
     this.output = output;
   }
@@ -104,25 +117,26 @@ export class Backfill {
     const { workers = 1, signal } = options;
     const definition = this.definition(name);
     const table = await backfillTable(this.dataSource, definition);
-    const tenants = options.tenants ?? definition.tenants ?? (await this.tenantsOf(name));
-    const known = Array.isArray(tenants) ? tenants.length : undefined;
+    const tenants = [...(options.tenants ?? (await this.tenantsOf(name)))];
     this.logger.log(
-      `Backfill "${name}" of table "${definition.table}": ${known ?? 'given'} tenants, about ${table.estimatedRows} rows.`,
+      `Backfill "${name}" of table "${definition.table}": ${tenants.length} tenants, about ${table.estimatedRows} rows.`,
     );
-    const run = new Run(definition, table, progressBar(name, known, this.output));
+    const run = this.newRun(definition, table, tenants.length);
     try {
       await this.shareOut(run, tenants, workers, signal);
     } finally {
       run.bar.stop();
-      this.logTotals(run);
+      this.logTotals(run, `${run.totals.tenants} tenants finished`);
     }
     return run.totals;
   }
 
   /**
-   * Runs or resumes one tenant's part; if another worker has it, waits for its end or takes over.
+   * Runs or resumes one tenant's part, and logs totals at start and end; if another worker has it, waits for its end or
+   * takes over.
    *
-   * @throws InvalidTenantIdError if `tenantId` is not of the data source's type.
+   * @throws InvalidTenantIdError if `tenantId` is not of the data source's type, or is no (longer) tenant of this
+   * backfill: the definition's `tenants` do not name it or, where there are none, it has no rows in the table.
    */
   async runTenant(
     name: string,
@@ -132,8 +146,14 @@ export class Backfill {
     const definition = this.definition(name);
     const id = this.parse(tenantId);
     const table = await backfillTable(this.dataSource, definition);
-    const run = new Run(definition, table, progressBar(name, undefined, this.output));
-    while (!(await this.advance(run, id, signal))) await pause(BUSY_WAIT_MS, signal);
+    await this.checkTenant(definition, table, id);
+    this.logger.log(`Backfill "${name}" of table "${definition.table}": tenant ${id}.`);
+    const run = this.newRun(definition, table, undefined);
+    try {
+      while (!(await this.advance(run, id, signal))) await pause(BUSY_WAIT_MS, signal);
+    } finally {
+      this.logTotals(run, `tenant ${id} ${run.totals.tenants === 1 ? 'finished' : 'is not finished'}`);
+    }
     return run.totals;
   }
 
@@ -144,11 +164,8 @@ export class Backfill {
    */
   async tenantsOf(name: string): Promise<string[]> {
     const definition = this.definition(name);
-    if (definition.tenants) {
-      const given: string[] = [];
-      for await (const tenantId of definition.tenants) given.push(this.parse(tenantId));
-      return given;
-    }
+    const given = await this.givenTenants(definition);
+    if (given) return given;
     const table = await backfillTable(this.dataSource, definition);
     return adminContext(`list the tenants of backfill ${name}`, async () => {
       const orphans = await this.dataSource.query<{ key: string[] }[]>(
@@ -191,19 +208,61 @@ export class Backfill {
     return parseTenantId(this.isolation.options.tenantIdType, tenantId);
   }
 
+  /** The definition's own list, read anew and for nobody: what it may see must not depend on who asks. */
+  private givenTenants({ tenants }: CheckedBackfill): Promise<string[] | undefined> {
+    return withoutTenant(async () => {
+      if (!tenants) return undefined;
+      const given: string[] = [];
+      for await (const tenantId of await (typeof tenants === 'function' ? tenants() : tenants)) {
+        given.push(this.parse(tenantId));
+      }
+      return given;
+    });
+  }
+
+  /** Who dispatched may be wrong, or the tenant gone since. */
+  private async checkTenant(
+    definition: CheckedBackfill,
+    table: BackfillTable,
+    tenantId: string,
+  ): Promise<void> {
+    const given = await this.givenTenants(definition);
+    const known = given
+      ? given.includes(tenantId)
+      : await tenantContext(tenantId, async () => {
+          const [row] = await this.dataSource.query<[{ found: boolean }]>(hasRowsSql(definition, table), [
+            tenantId,
+          ]);
+          return row.found;
+        });
+    if (known) return;
+    throw new InvalidTenantIdError(
+      given
+        ? `Tenant ${tenantId} is not among the tenants of backfill "${definition.name}".`
+        : `Tenant ${tenantId} has no rows in table "${definition.table}" of backfill "${definition.name}".`,
+      'There is nothing to do for it. If it was deleted meanwhile, so may be its job.',
+    );
+  }
+
+  private newRun(definition: CheckedBackfill, table: BackfillTable, tenants: number | undefined): Run {
+    const { name } = definition;
+    return new Run(definition, table, this.sizes.get(name)!, progressBar(name, tenants, this.output));
+  }
+
   /** Workers take one tenant each; those that another process has come last, again and again until they are done. */
   private async shareOut(
     run: Run,
-    tenants: Iterable<TenantId> | AsyncIterable<TenantId>,
+    tenants: readonly TenantId[],
     workers: number,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const failed = new AbortController();
     const stop = AbortSignal.any([failed.signal, ...(signal ? [signal] : [])]);
-    const queue = toAsync(tenants);
+    // One iterator, which the workers share.
+    const waiting = tenants.values();
     const busy: string[] = [];
     const work = async () => {
-      for await (const tenantId of queue) {
+      for (const tenantId of waiting) {
         const id = this.parse(tenantId);
         if (!(await this.advance(run, id, stop))) busy.push(id);
       }
@@ -237,7 +296,10 @@ export class Backfill {
       for (;;) {
         await mayProceed(definition, signal);
         const batch = await retryContention(
-          () => run.timed(() => runBatch(this.dataSource, { definition, table, tenantId, onSkipped })),
+          () =>
+            run.timed(() =>
+              runBatch(this.dataSource, { definition, table, tenantId, limit: run.size.rows, onSkipped }),
+            ),
           signal,
         );
         if (!batch) return false;
@@ -248,9 +310,8 @@ export class Backfill {
     });
   }
 
-  private logTotals({ definition, totals }: Run): void {
-    const { tenants, rowsDone, rowsSkipped } = totals;
-    const text = `Backfill "${definition.name}": ${tenants} tenants finished, ${rowsDone} rows changed, ${rowsSkipped} skipped.`;
+  private logTotals({ definition, totals: { rowsDone, rowsSkipped } }: Run, who: string): void {
+    const text = `Backfill "${definition.name}": ${who}, ${rowsDone} rows changed, ${rowsSkipped} skipped.`;
     if (rowsSkipped > 0) this.logger.warn(text);
     else this.logger.log(text);
   }
@@ -269,6 +330,7 @@ class Run {
   constructor(
     readonly definition: CheckedBackfill,
     readonly table: BackfillTable,
+    readonly size: BatchSize,
     readonly bar: ProgressBar,
   ) {}
 
@@ -281,7 +343,8 @@ class Run {
     }
   }
 
-  count({ rowsDone, rowsSkipped, done }: { rowsDone: number; rowsSkipped: number; done: boolean }): void {
+  count({ rowsDone, rowsSkipped, done, measured }: BatchResult): void {
+    if (measured) this.size.learn(measured.limit, rowsDone + rowsSkipped, measured.time);
     this.totals.rowsDone += rowsDone;
     this.totals.rowsSkipped += rowsSkipped;
     this.totals.batches += 1;
@@ -297,11 +360,6 @@ async function mayProceed(definition: CheckedBackfill, signal: AbortSignal | und
     await pause(MAY_PROCEED_WAIT_MS, signal);
   }
   signal?.throwIfAborted();
-}
-
-/** One iterator that several loops may share. */
-async function* toAsync<T>(items: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
-  yield* items;
 }
 
 function rowsWithoutTenant(

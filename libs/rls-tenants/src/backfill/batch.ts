@@ -2,15 +2,18 @@ import type { DataSource, EntityManager } from 'typeorm';
 import { RlsTenantsError } from '../errors.js';
 import type { BackfillRow, CheckedBackfill, EachBackfill } from './backfill-definition.js';
 import type { BackfillTable } from './backfill-table.js';
-import { ADVANCE, CLAIM, eachBatchSql, setBatchSql } from './backfill.sql.js';
-import { isContention } from './retry.js';
+import { ADVANCE, CLAIM, eachBatchSql, findRowsSql, setBatchSql } from './backfill.sql.js';
+import type { BatchTime } from './batch-size.js';
+import { isContention, isRowFault } from './retry.js';
 
 /** One tenant's part of a backfill. The tenant is also the current tenant context. */
 export interface TenantBackfill {
   definition: CheckedBackfill;
   table: BackfillTable;
   tenantId: string;
-  /** Told of each row that `each` failed on. */
+  /** The most rows that the next batch takes. */
+  limit: number;
+  /** Told of each row that could not be changed. */
   onSkipped: (key: readonly string[], error: unknown) => void;
 }
 
@@ -20,6 +23,8 @@ export interface BatchResult {
   rowsSkipped: number;
   /** No row is left. */
   done: boolean;
+  /** The rows that it could have taken, and how long those took that it found; undefined where it looked for none. */
+  measured?: { limit: number; time: BatchTime };
 }
 
 interface Batch extends BatchResult {
@@ -33,25 +38,47 @@ interface Batch extends BatchResult {
  * @throws RlsTenantsError if the batch changed none of the rows it found, or the cursor stands still: going on would
  * never end.
  */
-export function runBatch(dataSource: DataSource, work: TenantBackfill): Promise<BatchResult | undefined> {
-  const { definition, tenantId } = work;
+export async function runBatch(
+  dataSource: DataSource,
+  work: TenantBackfill,
+): Promise<BatchResult | undefined> {
+  try {
+    return await runTransaction(dataSource, work);
+  } catch (error) {
+    if (work.limit === 1 || !isRowFault(error)) throw error;
+    // One row fails its statement, and nobody says which: a batch of one finds out, and the next ones grow again.
+    return runTransaction(dataSource, { ...work, limit: 1 });
+  }
+}
+
+function runTransaction(dataSource: DataSource, work: TenantBackfill): Promise<BatchResult | undefined> {
+  const { definition, tenantId, limit } = work;
   return dataSource.transaction(async (manager) => {
+    const start = performance.now();
     const [claim] = await manager.query<{ cursor: string[] | null; done: boolean }[]>(CLAIM, [
       definition.name,
       tenantId,
       `${definition.lockTimeoutMs}ms`,
     ]);
+    const claimed = performance.now();
     if (!claim) return undefined;
     if (claim.done) return { rowsDone: 0, rowsSkipped: 0, done: true };
     const batch = await (definition.set ? setBatch : eachBatch)(manager, work, claim.cursor);
+    const time = { roundTripMs: claimed - start, rowsMs: performance.now() - claimed };
     if (batch.cursor !== null && String(batch.cursor) === String(claim.cursor)) {
       throw stalled(work, 'the cursor stands still');
     }
     const { cursor, rowsDone, rowsSkipped, done } = batch;
     const state = done ? 'done' : 'running';
     await manager.query(ADVANCE, [definition.name, tenantId, cursor, rowsDone, rowsSkipped, state]);
-    return { rowsDone, rowsSkipped, done };
+    return { rowsDone, rowsSkipped, done, measured: { limit, time } };
   });
+}
+
+interface Found {
+  locked: number;
+  changed: number;
+  cursor: string[] | null;
 }
 
 async function setBatch(
@@ -59,19 +86,35 @@ async function setBatch(
   work: TenantBackfill,
   after: readonly string[] | null,
 ): Promise<Batch> {
-  const { text, values } = setBatchSql(work.definition, work.table, work.tenantId, after);
-  const [found] = await manager.query<{ locked: number; changed: number; cursor: string[] | null }[]>(
-    text,
-    values,
-  );
-  const { locked, changed, cursor } = found!;
+  if (work.limit > 1) return changeRows(manager, work, after);
+  // Locked beforehand, so that the row that is skipped is the row that failed.
+  const { text, values } = findRowsSql(work.definition, work.table, work, after);
+  const [{ cursor }] = await manager.query<[Found]>(text, values);
+  if (cursor === null) return { rowsDone: 0, rowsSkipped: 0, cursor, done: true };
+  try {
+    // Within a transaction TypeORM makes this a savepoint.
+    return await manager.transaction((savepoint) => changeRows(savepoint, work, after));
+  } catch (error) {
+    if (!isRowFault(error)) throw error;
+    work.onSkipped(cursor, error);
+    return { rowsDone: 0, rowsSkipped: 1, cursor, done: false };
+  }
+}
+
+async function changeRows(
+  manager: EntityManager,
+  work: TenantBackfill,
+  after: readonly string[] | null,
+): Promise<Batch> {
+  const { text, values } = setBatchSql(work.definition, work.table, work, after);
+  const [{ locked, changed, cursor }] = await manager.query<[Found]>(text, values);
   if (changed < locked) {
     throw stalled(
       work,
       `${locked} rows were found and ${changed} changed: a trigger or a policy is in the way`,
     );
   }
-  return { rowsDone: changed, rowsSkipped: 0, cursor, done: locked < work.definition.batchSize };
+  return { rowsDone: changed, rowsSkipped: 0, cursor, done: locked < work.limit };
 }
 
 async function eachBatch(
@@ -79,13 +122,12 @@ async function eachBatch(
   work: TenantBackfill,
   after: readonly string[] | null,
 ): Promise<Batch> {
-  const { each, batchSize } = work.definition as CheckedBackfill & EachBackfill;
-  const { text, values } = eachBatchSql(work.definition, work.table, work.tenantId, after);
+  const { each } = work.definition as CheckedBackfill & EachBackfill;
+  const { text, values } = eachBatchSql(work.definition, work.table, work, after);
   const rows = await manager.query<(BackfillRow & { $cursor: string[] })[]>(text, values);
   let rowsSkipped = 0;
   for (const { $cursor: key, ...row } of rows) {
     try {
-      // Within a transaction TypeORM makes this a savepoint.
       await manager.transaction((savepoint) => each(row, savepoint));
     } catch (error) {
       if (isContention(error)) throw error;
@@ -97,7 +139,7 @@ async function eachBatch(
     rowsDone: rows.length - rowsSkipped,
     rowsSkipped,
     cursor: rows.at(-1)?.$cursor ?? null,
-    done: rows.length < batchSize,
+    done: rows.length < work.limit,
   };
 }
 

@@ -5,7 +5,13 @@ export {
   type BackfillRunOptions,
   type BackfillTotals,
 } from './backfill.js';
-export type { BackfillDefinition, BackfillRow, EachBackfill, SetBackfill } from './backfill-definition.js';
+export type {
+  BackfillDefinition,
+  BackfillRow,
+  EachBackfill,
+  SetBackfill,
+  TenantList,
+} from './backfill-definition.js';
 export { backfillProgressTable, type BackfillProgressTableOptions } from './progress-table.operation.js';
 export {
   createInBatches,
@@ -15,12 +21,19 @@ export {
   type InBatchesOptions,
 } from './in-batches.js';
 export { InProcessBackfillDispatcher, type BackfillDispatcher } from './backfill-dispatcher.js';
+export type { BackfillWorker } from './backfill-job.js';
 export {
   PgBossBackfillDispatcher,
-  workBackfills,
+  workPgBossBackfills,
   type PgBossBackfillOptions,
   type PgBossDispatcherOptions,
   type PgBossLike,
-  type WorkBackfillsOptions,
+  type PgBossWorkerOptions,
 } from './pg-boss.dispatcher.js';
+export {
+  BullMqBackfillDispatcher,
+  workBullMqBackfills,
+  type BullMqQueueLike,
+  type BullMqWorkerOptions,
+} from './bullmq.dispatcher.js';
 export { TenantBackfillMigration } from './tenant-backfill.migration.js';

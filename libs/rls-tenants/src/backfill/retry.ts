@@ -11,6 +11,14 @@ export function isContention(error: unknown): boolean {
   return CONTENTION.has((error as { code?: string } | undefined)?.code ?? '');
 }
 
+/** Data exceptions, violated constraints, and what a trigger raises: other rows may well pass. */
+const ROW_FAULT = /^(?:22|23)...$|^P0001$/;
+
+/** Whether a statement failed on a row's values, rather than on its own words or on the connection. */
+export function isRowFault(error: unknown): boolean {
+  return ROW_FAULT.test((error as { code?: string } | undefined)?.code ?? '');
+}
+
 /** Runs a transaction again while others are in its way: ten times, with waits that double and vary, then it throws. */
 export async function retryContention<T>(
   transaction: () => Promise<T>,
