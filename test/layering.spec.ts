@@ -47,6 +47,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'entities',
     'connection',
     'backfill',
+    'consolidate',
     'rls-tenants.module.ts',
     'rls-tenants.options.ts',
   ],

@@ -37,3 +37,4 @@ export {
 
 export { isolateDataSource, TenantSubscriber, type IsolationOptions } from './connection/index.js';
 export * from './backfill/index.js';
+export { consolidatedKeyTable, type ConsolidatedKeyTableOptions } from './consolidate/index.js';

@@ -1,9 +1,18 @@
 import { Module } from '@nestjs/common';
 import { CheckRlsCommand } from './check-rls.command.js';
+import { ConsolidateSchemasCommand } from './consolidate-schemas.command.js';
 import { MigrateCommand } from './migrate.command.js';
 import { LintMigrationsCommand } from './lint-migrations.command.js';
 import { SetupRolesCommand } from './setup-roles.command.js';
 
 /** The commands of the bin `rls-tenants`. */
-@Module({ providers: [CheckRlsCommand, LintMigrationsCommand, MigrateCommand, SetupRolesCommand] })
+@Module({
+  providers: [
+    CheckRlsCommand,
+    ConsolidateSchemasCommand,
+    LintMigrationsCommand,
+    MigrateCommand,
+    SetupRolesCommand,
+  ],
+})
 export class RlsCliModule {}

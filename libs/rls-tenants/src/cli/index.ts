@@ -5,3 +5,4 @@ export { exitAfterOutput, runCli } from './run-cli.js';
 export { SetupRolesCommand } from './setup-roles.command.js';
 export { MIGRATION_DATA_SOURCE, MigrateCommand } from './migrate.command.js';
 export { LintMigrationsCommand } from './lint-migrations.command.js';
+export { ConsolidateSchemasCommand } from './consolidate-schemas.command.js';
