@@ -1,0 +1,74 @@
+import type { QueryRunner } from 'typeorm';
+import { readCatalog, type Catalog } from '../audit/catalog.js';
+import { isTable, type ExistingTable } from '../audit/rule.js';
+import type { TenantScopedTable } from '../entities/index.js';
+import { RlsConfigurationError } from '../errors.js';
+import { DEFAULT_ADMIN_ROLE, quoteRole } from '../policies/index.js';
+import { checkBackfilled } from './column-difference.js';
+import { grantDifference } from './grant-difference.js';
+import { policyDifference, protectionStep, type ProtectionRoles } from './policy-difference.js';
+import type { Note, OperationStep } from './step.js';
+
+/**
+ * What protects the tables of tenant-scoped entities and is not in the database: operations for new tables, for tables that
+ * nobody protected yet, and for policies, switches and grants that are not what the entities declare.
+ *
+ * @throws RlsConfigurationError if a role does not exist, a name is no table, rows have no tenant yet, or a policy cannot be
+ * made right by an operation.
+ */
+export async function tenantSteps(
+  queryRunner: QueryRunner,
+  declared: readonly TenantScopedTable[],
+  roles: ProtectionRoles,
+): Promise<{ steps: OperationStep[]; notes: Note[] }> {
+  const catalog = await catalogOf(queryRunner, declared, roles);
+  await checkBackfilled(queryRunner, declared, catalog);
+  const steps: OperationStep[] = [];
+  const notes: Note[] = [];
+  for (const table of declared) {
+    const existing = existingTable(table, catalog, roles);
+    if (!existing) {
+      steps.push(protectionStep(table, roles));
+      continue;
+    }
+    const difference = policyDifference(existing, catalog, roles);
+    const isProtected = existing.live.rlsEnabled || existing.live.rlsForced;
+    steps.push(...difference.steps);
+    // protectTable() grants what is lacking by itself.
+    if (isProtected) steps.push(...(await grantDifference(queryRunner, table.table, roles)));
+    notes.push(...difference.notes);
+  }
+  return { steps, notes };
+}
+
+function catalogOf(
+  queryRunner: QueryRunner,
+  declared: readonly TenantScopedTable[],
+  { appRole, adminRole = DEFAULT_ADMIN_ROLE }: ProtectionRoles,
+): Promise<Catalog> {
+  quoteRole(appRole);
+  quoteRole(adminRole);
+  return readCatalog((sql, parameters) => queryRunner.query(sql, parameters), declared, {
+    role: appRole,
+    adminRoles: [adminRole],
+    settings: [],
+    scope: 'declared',
+  });
+}
+
+/** Undefined for a table that is not there yet. */
+function existingTable(
+  declared: TenantScopedTable,
+  catalog: Catalog,
+  { adminRole = DEFAULT_ADMIN_ROLE }: ProtectionRoles,
+): ExistingTable | undefined {
+  const live = catalog.table(declared.table);
+  if (!live) return undefined;
+  if (!isTable(live)) {
+    throw new RlsConfigurationError(
+      `"${live.schema}.${live.name}", the table of the tenant-scoped entity ${declared.entityName}, is no table.`,
+      'Row-level security protects tables only. Mark the entities of the tables below it @TenantScoped(), not this one.',
+    );
+  }
+  return { declared, recognised: false, live, path: `${live.schema}.${live.name}`, adminRole };
+}
