@@ -1,24 +1,38 @@
-// Proof at size, with the built library: node test/backfill/soak.mjs [rows] [tenants] [workers]
+// Proof at size, with the built library: node test/backfill/soak.mjs [rows] [tenants] [workers] [pg-boss]
 // On TEST_DATABASE_URL (a superuser's), or on embedded PostgreSQL with its default settings: durable. Prints JSON: rows
 // per second, how memory grew, the longest transaction (the longest time a row was locked), and the longest that a writer
-// beside it waited. It fails unless each row changed once.
+// beside it waited. It fails unless each row changed once. With `pg-boss` there are that many worker processes instead, of
+// which one is killed halfway, and another started.
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { Backfill, backfillProgressTable, isolateDataSource, tenantContext } from 'nestjs-rls-tenants';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import {
+  Backfill,
+  backfillProgressTable,
+  isolateDataSource,
+  PgBossBackfillDispatcher,
+  tenantContext,
+} from 'nestjs-rls-tenants';
 import { protectTable } from 'nestjs-rls-tenants/migrations';
 import { startEmbeddedPostgres } from 'nestjs-rls-tenants/testing';
+import PgBoss from 'pg-boss';
 import { DataSource } from 'typeorm';
 
-const [rows = 1_000_000, tenants = 1000, workers = 2] = process.argv.slice(2).map(Number);
+const [rows = 1_000_000, tenants = 1000, workers = 2] = process.argv.slice(2, 5).map(Number);
+const onPgBoss = process.argv[5] === 'pg-boss';
 const embedded = process.env.TEST_DATABASE_URL ? undefined : await startEmbeddedPostgres();
 const server = new URL(embedded?.url ?? process.env.TEST_DATABASE_URL);
 const suffix = randomUUID().slice(0, 8);
 const [database, app, admin] = [`soak_${suffix}`, `soak_app_${suffix}`, `soak_admin_${suffix}`];
 
-const open = async (name, login) => {
+const urlOf = (name, login) => {
   const url = Object.assign(new URL(server), { pathname: `/${name}` });
   if (login) Object.assign(url, { username: login, password: 'soak' });
-  return new DataSource({ type: 'postgres', url: url.toString(), poolSize: workers + 2 }).initialize();
+  return url.toString();
 };
+const open = (name, login) =>
+  new DataSource({ type: 'postgres', url: urlOf(name, login), poolSize: workers + 2 }).initialize();
 
 const maintenance = await open(server.pathname.slice(1));
 await maintenance.query(`CREATE DATABASE ${database}`);
@@ -56,6 +70,18 @@ async function prepare() {
 async function soak() {
   const dataSource = await open(database, app);
   await isolateDataSource(dataSource, { tenantIdType: 'uuid', adminRole: admin });
+  const start = performance.now();
+  const traffic = write(dataSource);
+  const result = await (onPgBoss ? inProcesses() : inProcess(dataSource));
+  const seconds = (performance.now() - start) / 1000;
+  const longestWriteMs = await traffic.stop();
+  await dataSource.destroy();
+  const [{ once }] = await owner.query('SELECT count(*)::int AS once FROM article WHERE hits = 1');
+  if (once !== rows) throw new Error(`${once} of ${rows} rows were changed exactly once.`);
+  return { ...result, longestWriteMs, changedOnce: once, rowsPerSecond: Math.round(rows / seconds) };
+}
+
+async function inProcess(dataSource) {
   const definition = {
     name: 'soak',
     table: 'article',
@@ -64,24 +90,65 @@ async function soak() {
   const megabytes = () => Math.round(process.memoryUsage().rss / 2 ** 20);
   const memory = [];
   const sampling = setInterval(() => memory.push(megabytes()), 100);
-  const start = performance.now();
-  const traffic = write(dataSource);
   const totals = await new Backfill(dataSource, [definition], {
     logger: { log() {}, warn: console.error },
   }).run('soak', { workers });
-  const seconds = (performance.now() - start) / 1000;
   clearInterval(sampling);
-  const longestWriteMs = await traffic.stop();
-  await dataSource.destroy();
-  const [{ once }] = await owner.query('SELECT count(*)::int AS once FROM article WHERE hits = 1');
-  if (once !== rows) throw new Error(`${once} of ${rows} rows were changed exactly once.`);
   return {
     ...totals,
-    longestWriteMs,
-    changedOnce: once,
-    rowsPerSecond: Math.round(rows / seconds),
     rssMegabytes: { early: memory[Math.floor(memory.length / 5)], peak: Math.max(...memory) },
   };
+}
+
+/** One worker process is killed once half of the rows are changed, and another one takes its place. */
+async function inProcesses() {
+  const boss = new PgBoss({
+    connectionString: urlOf(database),
+    max: 2,
+    schedule: false,
+    maintenanceIntervalSeconds: 1,
+  });
+  boss.on('error', (error) => console.error(error.message));
+  await boss.start();
+  const ids = await owner.query('SELECT DISTINCT tenant_id::text AS id FROM article');
+  const dispatcher = new PgBossBackfillDispatcher(boss, { takeOverSeconds: 5 });
+  await dispatcher.dispatch(
+    'soak',
+    ids.map(({ id }) => id),
+  );
+  const processes = Array.from({ length: workers }, startWorker);
+  const done = async () => {
+    const [{ sum }] = await owner.query('SELECT sum(rows_done)::int AS sum FROM rls_backfill_progress');
+    return sum ?? 0;
+  };
+  while ((await done()) < rows / 2) await sleep(20);
+  processes[0].kill('SIGKILL');
+  processes.push(startWorker());
+  const left = `SELECT count(*)::int AS jobs FROM pgboss.job WHERE name = 'rls-backfill' AND state < 'completed'`;
+  while ((await owner.query(left))[0].jobs > 0) await sleep(100);
+  for (const child of processes) child.kill('SIGKILL');
+  await boss.stop({ graceful: false });
+  const changers = await owner.query('SELECT slug AS process, count(*)::int AS rows FROM article GROUP BY 1');
+  return { changers };
+}
+
+function startWorker() {
+  const env = {
+    ...process.env,
+    APP_URL: urlOf(database, app),
+    BOSS_URL: urlOf(database),
+    ADMIN_ROLE: admin,
+    DEFINITION: JSON.stringify({
+      name: 'soak',
+      table: 'article',
+      set: { hits: 'hits + 1', slug: '$1::text' },
+    }),
+  };
+  const script = fileURLToPath(new URL('support/worker.mjs', import.meta.url));
+  return spawn(process.execPath, ['--no-warnings', script, 'pg-boss'], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
 }
 
 /** Updates rows of any tenant, one after the other, as the application would meanwhile. */
