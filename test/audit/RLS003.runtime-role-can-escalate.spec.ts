@@ -151,8 +151,14 @@ describe('RLS003 runtime-role-can-escalate', () => {
         settings: [],
         table: () => undefined,
         tableAt: () => undefined,
+        database: undefined,
       };
-      return runtimeRoleCanEscalate.check(catalog, { tables: [], adminRoles: ['rls_admin'] });
+      return runtimeRoleCanEscalate.check(catalog, {
+        tables: [],
+        adminRoles: ['rls_admin'],
+        requested: new Set(),
+        database: undefined,
+      });
     };
 
     it('an app role with CREATEROLE is found, because it may grant itself any role', () => {

@@ -4,6 +4,7 @@ import {
   type AuditOptions,
   type AuditReport,
   type CatalogQuery,
+  type Finding,
 } from '../../libs/rls-tenants/src/audit/index.js';
 import type { TenantScopedTable } from '../../libs/rls-tenants/src/entities/tenant-tables.js';
 import {
@@ -44,7 +45,7 @@ export function protectSql(table: TenantScopedTable, adminRole: string): string 
 /** A database with a protected table `note` that holds one row of tenant A and one of tenant B. */
 export interface NoteDatabase extends TestDatabase {
   readonly note: TenantScopedTable;
-  /** Audits as `role` (the app role by default). */
+  /** Audits the given tables only, as a start does, as `role` (the app role by default). */
   audit(
     tables?: readonly TenantScopedTable[],
     options?: AuditOptions,
@@ -52,6 +53,12 @@ export interface NoteDatabase extends TestDatabase {
   ): Promise<AuditReport>;
   /** The ids of the findings, with their severity: `RLS004 critical`. */
   findings(tables?: readonly TenantScopedTable[], options?: AuditOptions): Promise<string[]>;
+  /** What one rule finds in the whole database, as the app role; `note` is declared unless `tables` says otherwise. */
+  findingsOf(
+    ruleId: string,
+    tables?: readonly TenantScopedTable[],
+    options?: AuditOptions,
+  ): Promise<readonly Finding[]>;
   /** The bodies that the app role sees as tenant A. */
   seenByA(): Promise<string[]>;
   /** Runs SQL as the app role for tenant A. */
@@ -71,14 +78,25 @@ export async function createNoteDatabase(): Promise<NoteDatabase> {
   );
   await db.asSuperuser(`INSERT INTO note VALUES (1, '${A}', 'a'), (2, '${B}', 'b')`);
 
-  const audit: NoteDatabase['audit'] = (tables = [note], options = {}, role = 'app') =>
+  const run = (
+    tables: readonly TenantScopedTable[],
+    options: Parameters<typeof auditTables>[2],
+    role: Parameters<NoteDatabase['audit']>[2] = 'app',
+  ) =>
     withQuery(db.url(role), (query) => auditTables(query, tables, { adminRole: db.roles.admin, ...options }));
+  const audit: NoteDatabase['audit'] = (tables = [note], options = {}, role = 'app') =>
+    run(tables, { scope: 'declared', ...options }, role);
   return {
     ...db,
     note,
     audit,
     findings: async (tables, options) =>
       (await audit(tables, options)).findings.map(({ ruleId, severity }) => `${ruleId} ${severity}`),
+    findingsOf: async (ruleId, tables = [note], options = {}) => {
+      const report = await run(tables, { rules: [ruleId], ...options });
+      if (report.rules.length !== 1) throw new Error(`Skipped: ${JSON.stringify(report.skipped)}`);
+      return report.findings;
+    },
     seenByA: async () => {
       const rows = await db.as<{ body: string }>('app', `${asA} SELECT body FROM note ORDER BY id`);
       return rows.map(({ body }) => body);

@@ -3,16 +3,24 @@ import { loadModule } from 'libpg-query';
 import { withoutTenant } from '../context/tenant-context.js';
 import { tenantTablesOf, type TenantScopedTable } from '../entities/tenant-tables.js';
 import { RlsConfigurationError } from '../errors.js';
-import { DEFAULT_ADMIN_ROLE, quoteRole } from '../policies/index.js';
+import {
+  checkSettingName,
+  DEFAULT_ADMIN_ROLE,
+  DEFAULT_TENANT_SETTING,
+  quoteRole,
+} from '../policies/index.js';
 import {
   readCatalog,
   type Catalog,
   type CatalogPolicy,
   type CatalogQuery,
   type CatalogTable,
+  type FullCatalog,
 } from './catalog.js';
+import { DatabaseAudit } from './database-audit.js';
 import { sortFindings, type Finding } from './finding.js';
-import type { AuditedTable, RuleContext } from './rule.js';
+import { recogniseTenantTables } from './recognised-tables.js';
+import type { AuditedTable, Rule, RuleContext } from './rule.js';
 import { AUDIT_RULES } from './rules/index.js';
 
 /** What to audit, and against what. */
@@ -21,16 +29,38 @@ export interface AuditOptions {
   adminRole?: string | undefined;
   /** Audits this login role instead of the connection's own. */
   role?: string | undefined;
+  /** The schemas to audit, declared tables elsewhere besides. Default: all but the system's and those of extensions. */
+  schemas?: readonly string[] | undefined;
+  /** The tenant setting, where no entity says it. Default `'rls.current_tenant'`. */
+  tenantSetting?: string | undefined;
+  /** By this name a column marks a tenant table that no entity declares. Default `'tenant_id'`. */
+  tenantColumn?: string | undefined;
+  /** Tenant tables that neither an entity declares nor their looks give away, as `table` or `schema.table`. */
+  tenantTables?: readonly string[] | undefined;
+  /** Ids of the rules to run, those that are off by default included. Default: every rule that is not. */
+  rules?: readonly string[] | undefined;
+  /** Ids of rules not to run. */
+  excludeRules?: readonly string[] | undefined;
 }
 
 /** One table of a report, with its policies as they are. */
 export interface ReportedTable {
-  readonly kind: TenantScopedTable['kind'];
+  /** `recognised`: no entity declares it. */
+  readonly kind: TenantScopedTable['kind'] | 'recognised';
+  /** The entity's name; the table's where it is recognised. */
   readonly entityName: string;
   /** `schema.table`; the declared name if it does not exist. */
   readonly table: string;
   readonly exists: boolean;
   readonly policies: readonly CatalogPolicy[];
+}
+
+/** A rule of a report. */
+export type ReportedRule = Pick<Rule, 'id' | 'title' | 'severity' | 'tier'>;
+
+/** A rule that did not run, which says nothing about the database. */
+export interface SkippedRule extends ReportedRule {
+  readonly reason: string;
 }
 
 /** What an audit found, and what it looked at. */
@@ -43,34 +73,55 @@ export interface AuditReport {
   /** Worst first. */
   readonly findings: readonly Finding[];
   readonly tables: readonly ReportedTable[];
+  /** The rules that ran, by id. */
+  readonly rules: readonly ReportedRule[];
+  /** The rules that did not, by id. */
+  readonly skipped: readonly SkippedRule[];
   /** How many of each kind were looked at. */
-  readonly counts: { readonly tables: number; readonly joinTables: number };
+  readonly counts: { readonly tables: number; readonly joinTables: number; readonly recognised: number };
 }
 
 /**
- * Audits the database of an initialized data source: every table that its entities declare, and the role it connects as.
- * Reads the catalog only, on a connection of its own and in one read-only transaction. Counterpart of
- * django-rls-tenants' `check_rls`.
+ * Audits the database of an initialized data source: every table that its entities declare, the role it connects as,
+ * and all else in the audited schemas through which rows could get out. Reads the catalog only, on a connection of its
+ * own and in one read-only transaction. Counterpart of django-rls-tenants' `check_rls`.
  *
- * @throws RlsConfigurationError if there is nothing to check: no PostgreSQL, not
- * initialized, or no tenant-scoped entity.
+ * @throws RlsConfigurationError if there is nothing to check: no PostgreSQL, not initialized, or no tenant-scoped
+ * entity; or if the connection has no rights to check.
  */
 export async function auditDataSource(
   dataSource: DataSource,
   options: AuditOptions = {},
 ): Promise<AuditReport> {
-  if (dataSource.options.type !== 'postgres') {
-    throw new RlsConfigurationError(
-      `The data source is of type "${dataSource.options.type}".`,
-      'Row-level security needs a data source of type "postgres".',
-    );
-  }
+  assertPostgres(dataSource);
   const tables = tenantTablesOf(dataSource);
   return withCatalogQuery(dataSource, (query) => auditTables(query, tables, options));
 }
 
 /**
- * Audits tables over one connection. See {@link auditDataSource}.
+ * Audits a database of which no entities are known: its tenant tables are those listed, those with a tenant column, and
+ * those with a policy that reads the tenant setting.
+ *
+ * @throws RlsConfigurationError if there is nothing to check: no PostgreSQL, or no such table; or if the connection has
+ * no rights to check.
+ */
+export async function auditDatabase(
+  dataSource: DataSource,
+  options: AuditOptions = {},
+): Promise<AuditReport> {
+  assertPostgres(dataSource);
+  return withCatalogQuery(dataSource, async (query) => {
+    const report = await runRules(query, [], options);
+    if (report.tables.length > 0) return report;
+    throw new RlsConfigurationError(
+      `There is nothing to check: no table in ${options.schemas ? `the schemas ${options.schemas.join(', ')}` : 'any schema'} looks like a tenant table.`,
+      'Name the tenant column or setting that marks tenant tables, or list the tables. With the entities at hand, pass --data-source.',
+    );
+  });
+}
+
+/**
+ * Audits tables and the database around them over one connection. See {@link auditDataSource}.
  *
  * @param query must run every statement on the same connection, outside a transaction.
  * @throws RlsConfigurationError if `tables` is empty, or a role has an impossible name or does not exist.
@@ -78,7 +129,7 @@ export async function auditDataSource(
 export async function auditTables(
   query: CatalogQuery,
   tables: readonly TenantScopedTable[],
-  options: AuditOptions = {},
+  options: AuditOptions & Pick<RunOptions, 'scope'> = {},
 ): Promise<AuditReport> {
   if (tables.length === 0) {
     throw new RlsConfigurationError(
@@ -89,33 +140,139 @@ export async function auditTables(
   return runRules(query, tables, options);
 }
 
+/** What {@link runRules} looks at. */
+export interface RunOptions extends AuditOptions {
+  /** `'declared'` reads the given tables only: what a start can afford. Default `'database'`. */
+  scope?: 'declared' | 'database' | undefined;
+}
+
 /**
- * Runs every rule, those about roles even if no table is declared.
+ * Runs every rule, those about roles even if there is no table.
  *
- * @throws RlsConfigurationError if a role has an impossible name or does not exist.
+ * @throws RlsConfigurationError if a name is impossible, or a role, schema, listed table or rule does not exist.
  */
 export async function runRules(
   query: CatalogQuery,
   tables: readonly TenantScopedTable[],
-  options: AuditOptions = {},
+  options: RunOptions = {},
 ): Promise<AuditReport> {
+  const run = selectRules(options);
   // The rules parse policies synchronously.
   await loadModule();
   const adminRoleOf = (table?: TenantScopedTable) =>
     options.adminRole ?? table?.adminRole ?? DEFAULT_ADMIN_ROLE;
   const adminRoles = [...new Set(tables.length === 0 ? [adminRoleOf()] : tables.map(adminRoleOf))];
   adminRoles.forEach(quoteRole);
+  const settings = tenantSettingsOf(tables, options);
 
-  const catalog = await readCatalog(query, tables, { role: options.role, adminRoles });
-  const audited = tables.map((declared): AuditedTable => {
-    const live = catalog.table(declared.table);
-    return { declared, live, path: pathOf(declared, live), adminRole: adminRoleOf(declared) };
+  const listed = (options.tenantTables ?? []).map((table) => ({ table }));
+  const catalog = await readCatalog(query, [...tables, ...listed], {
+    role: options.role,
+    adminRoles,
+    settings,
+    scope: options.scope ?? 'database',
+    schemas: options.schemas,
   });
-  const context: RuleContext = { tables: audited, adminRoles };
-  return report(
+  const declared = tables.map((table): AuditedTable => {
+    const live = catalog.table(table.table);
+    const path = pathOf(table, live);
+    return { declared: table, live, path, adminRole: adminRoleOf(table), recognised: false };
+  });
+  const context: RuleContext = {
+    adminRoles,
+    requested: new Set(options.rules),
+    ...wholeScope(catalog, declared, { ...options, adminRole: adminRoles[0]!, settings }),
+  };
+  return report(catalog, context, run);
+}
+
+/** Adds what a whole scope has and the declared tables have not. */
+function wholeScope(
+  catalog: Catalog,
+  declared: readonly AuditedTable[],
+  options: AuditOptions & { adminRole: string; settings: readonly string[] },
+): Pick<RuleContext, 'tables' | 'database'> {
+  if (!isFull(catalog)) return { tables: declared, database: undefined };
+  const recognised = recogniseTenantTables(
     catalog,
-    context,
-    AUDIT_RULES.flatMap((rule) => rule.check(catalog, context)),
+    declared.map((table) => table.declared),
+    {
+      tenantColumn: options.tenantColumn,
+      tenantSettings: options.settings,
+      listed: options.tenantTables ?? [],
+    },
+  );
+  const tables = [
+    ...declared,
+    ...recognised.map(({ table, live }): AuditedTable => ({
+      declared: table,
+      live,
+      path: table.table,
+      adminRole: options.adminRole,
+      recognised: true,
+    })),
+  ];
+  return {
+    tables,
+    database: new DatabaseAudit(catalog, tables, [options.adminRole], options.settings),
+  };
+}
+
+function isFull(catalog: Catalog): catalog is FullCatalog {
+  return catalog.database !== undefined;
+}
+
+/** What the entities say; an option says it for the tables that no entity declares. */
+function tenantSettingsOf(
+  tables: readonly TenantScopedTable[],
+  { tenantSetting, scope }: RunOptions,
+): string[] {
+  const declared = tables.map((table) => table.tenantSetting);
+  const others =
+    scope === 'declared' || (declared.length > 0 && tenantSetting === undefined)
+      ? []
+      : [checkSettingName(tenantSetting ?? DEFAULT_TENANT_SETTING)];
+  return [...new Set([...declared, ...others])];
+}
+
+interface RuleSelection {
+  readonly run: readonly Rule[];
+  readonly skipped: readonly SkippedRule[];
+}
+
+function selectRules({ rules, excludeRules = [] }: AuditOptions): RuleSelection {
+  const unknown = [...(rules ?? []), ...excludeRules].find(
+    (id) => !AUDIT_RULES.some((rule) => rule.id === id),
+  );
+  if (unknown !== undefined) {
+    throw new RlsConfigurationError(
+      `There is no rule ${JSON.stringify(unknown)}.`,
+      `The rules are ${AUDIT_RULES[0]!.id} to ${AUDIT_RULES.at(-1)!.id}; docs/rules has a page for each.`,
+    );
+  }
+  const reasonOf = ({ id }: Rule) => {
+    if (excludeRules.includes(id)) return 'It was excluded.';
+    return rules === undefined || rules.includes(id) ? undefined : 'Other rules were asked for.';
+  };
+  return {
+    run: AUDIT_RULES.filter((rule) => reasonOf(rule) === undefined),
+    skipped: AUDIT_RULES.flatMap((rule) => skippedFor(rule, reasonOf(rule))),
+  };
+}
+
+function skippedFor(rule: Rule, reason: string | undefined): SkippedRule[] {
+  return reason === undefined ? [] : [{ ...describeRule(rule), reason }];
+}
+
+function describeRule({ id, title, severity, tier }: Rule): ReportedRule {
+  return { id, title, severity, tier };
+}
+
+function assertPostgres({ options: { type } }: DataSource): void {
+  if (type === 'postgres') return;
+  throw new RlsConfigurationError(
+    `The data source is of type "${type}".`,
+    'Row-level security needs a data source of type "postgres".',
   );
 }
 
@@ -134,21 +291,36 @@ export async function withCatalogQuery<T>(
   });
 }
 
-function report(catalog: Catalog, { tables }: RuleContext, findings: readonly Finding[]): AuditReport {
-  const joinTables = tables.filter(({ declared }) => declared.kind === 'join-table').length;
+function report(catalog: Catalog, context: RuleContext, selection: RuleSelection): AuditReport {
+  const { tables } = context;
+  const outcomes = selection.run.map((rule) => ({ rule, reason: rule.skips(catalog, context) }));
+  const ran = outcomes.filter(({ reason }) => reason === undefined).map(({ rule }) => rule);
+  const skipped = outcomes.flatMap(({ rule, reason }) => skippedFor(rule, reason));
+  const reported = tables.map(reportedTable);
+  const count = (kind: ReportedTable['kind']) => reported.filter((table) => table.kind === kind).length;
   return {
     database: catalog.server.database,
     serverVersion: catalog.server.version,
     role: catalog.appRole.name,
-    findings: sortFindings(findings),
-    tables: tables.map(({ declared, live, path }) => ({
-      kind: declared.kind,
-      entityName: declared.entityName,
-      table: path,
-      exists: live !== undefined,
-      policies: live?.policies ?? [],
-    })),
-    counts: { tables: tables.length - joinTables, joinTables },
+    findings: sortFindings(ran.flatMap((rule) => rule.check(catalog, context))),
+    tables: reported,
+    rules: ran.map(describeRule),
+    skipped: [...selection.skipped, ...skipped].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    counts: {
+      tables: count('entity'),
+      joinTables: count('join-table'),
+      recognised: count('recognised'),
+    },
+  };
+}
+
+function reportedTable({ declared, live, path, recognised }: AuditedTable): ReportedTable {
+  return {
+    kind: recognised ? 'recognised' : declared.kind,
+    entityName: declared.entityName,
+    table: path,
+    exists: live !== undefined,
+    policies: live?.policies ?? [],
   };
 }
 

@@ -49,9 +49,12 @@ export const TABLES_SQL = `
 
 /** $1 table oids. */
 export const COLUMNS_SQL = `
-  SELECT attrelid::text AS table, attname::text AS name, format_type(atttypid, NULL) AS type, attnotnull AS "notNull",
-         coalesce(collisdeterministic, true) AS deterministic
-    FROM pg_attribute LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+  SELECT attrelid::text AS table, attname::text AS name, format_type(atttypid, NULL) AS type, typtype::text AS "typeKind",
+         attnotnull AS "notNull", coalesce(collisdeterministic, true) AS deterministic,
+         pg_get_expr(adbin, adrelid) AS default, attgenerated <> '' AS generated, nullif(attidentity::text, '') AS identity
+    FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+    LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
    WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped
    ORDER BY attrelid, attnum`;
 
@@ -84,14 +87,15 @@ export const GRANTS_SQL = `
            UNION ALL
           SELECT c.oid::text, c.relowner, a.privilege_type, a.grantee, t.attname::text
             FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid CROSS JOIN LATERAL aclexplode(t.attacl) AS a
-           WHERE c.oid = ANY ($1::oid[]) AND NOT t.attisdropped) AS acl
+           WHERE c.oid = ANY ($1::oid[]) AND t.attacl IS NOT NULL AND NOT t.attisdropped) AS acl
    WHERE acl.grantee <> acl.owner
      AND CASE WHEN acl.grantee = 0 THEN true ELSE pg_has_role($2::oid, acl.grantee, 'USAGE') END
    ORDER BY 1, 2, 3, 4`;
 
 /**
  * $1 the audited role, $2 names of roles to describe in any case, $3 the privilege word for "may SET ROLE" ('SET' is
- * unknown before PostgreSQL 16). A superuser is a member of every role: only the named ones are described then.
+ * unknown before PostgreSQL 16), $4 whether to describe every role. A superuser is a member of every role: only the
+ * named ones are described then.
  */
 export const ROLES_SQL = `
   SELECT r.rolname::text AS name, r.rolsuper AS superuser, r.rolbypassrls AS "bypassRls", r.rolcreaterole AS "createRole",
@@ -101,7 +105,7 @@ export const ROLES_SQL = `
          EXISTS (SELECT FROM pg_auth_members m
                   WHERE m.admin_option AND pg_has_role(app.oid, m.member, 'MEMBER') AND pg_has_role(m.roleid, r.oid, 'MEMBER')) AS grantable
     FROM pg_roles r CROSS JOIN (SELECT oid, rolsuper FROM pg_roles WHERE oid = $1::oid) AS app
-   WHERE r.rolname::text = ANY ($2::text[]) OR (NOT app.rolsuper AND pg_has_role(app.oid, r.oid, 'MEMBER'))
+   WHERE $4::boolean OR r.rolname::text = ANY ($2::text[]) OR (NOT app.rolsuper AND pg_has_role(app.oid, r.oid, 'MEMBER'))
    ORDER BY r.rolname`;
 
 /** $1 setting names, $2 names of the roles that log in, $3 whether this connection's own value counts. */

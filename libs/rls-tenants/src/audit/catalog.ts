@@ -14,6 +14,14 @@ import {
   SETTINGS_SQL,
   TABLES_SQL,
 } from './catalog.sql.js';
+import {
+  readDatabaseCatalog,
+  readSchemas,
+  tablePrivileges,
+  type CatalogRelation,
+  type DatabaseCatalog,
+} from './database-catalog.js';
+import { RELATIONS_SQL } from './database-catalog.sql.js';
 
 /** Runs one statement on one dedicated connection and gives its rows. */
 export type CatalogQuery = (sql: string, parameters?: unknown[]) => Promise<unknown>;
@@ -48,9 +56,16 @@ export interface CatalogColumn {
   readonly name: string;
   /** As `format_type` writes it, without the modifier: `uuid`, `integer`, `character varying`. */
   readonly type: string;
+  /** `pg_type.typtype`: `b` base, `e` enum, `d` domain, `c` composite, `r` range. */
+  readonly typeKind: string;
   readonly notNull: boolean;
   /** False under a collation in which different texts are equal. */
   readonly deterministic: boolean;
+  /** The default's expression, or what a generated column is generated from. */
+  readonly default: string | null;
+  readonly generated: boolean;
+  /** `a` ALWAYS, `d` BY DEFAULT, null for columns that are no identity. */
+  readonly identity: string | null;
 }
 
 /** A policy as it is in the database now. */
@@ -76,7 +91,7 @@ export interface CatalogGrant {
   readonly column: string | null;
 }
 
-/** A relation that the entities name. */
+/** A relation that the entities name, or one of the audited scope. */
 export interface CatalogTable {
   readonly schema: string;
   readonly name: string;
@@ -109,19 +124,39 @@ export interface Catalog {
   readonly appRole: CatalogRole;
   /** False where another login role than the connection's own is audited. */
   readonly auditsOwnConnection: boolean;
-  /** The audited role, the session's role, the admin roles and every role that the audited role is a member of. */
+  /**
+   * The audited role, the session's role, the admin roles and every role that the audited role is a member of; every
+   * role of the server where the whole database is audited.
+   */
   readonly roles: ReadonlyMap<string, CatalogRole>;
   readonly settings: readonly CatalogSetting[];
   /** The relation an entity's table name means: resolved through the search path if it has no schema. */
   table(path: string): CatalogTable | undefined;
-  /** The relation of that schema and name, if an entity names it. */
+  /** The relation of that schema and name, if an entity names it or it is in the audited scope. */
   tableAt(schema: string, name: string): CatalogTable | undefined;
+  /** The audited scope; undefined where only what the entities declare was read. */
+  readonly database: DatabaseCatalog | undefined;
 }
+
+/** {@link Catalog} of a whole audited scope. */
+export type FullCatalog = Catalog & { readonly database: DatabaseCatalog };
+
+/** A table to read, with the tables it is protected through. */
+export type NamedTable = Pick<TenantScopedTable, 'table' | 'sides'>;
 
 export interface ReadCatalogOptions {
   /** Login role to look at. Default: the connection's current user. */
   role?: string | undefined;
   adminRoles: readonly string[];
+  /** Settings whose stored and current values are wanted. */
+  settings: readonly string[];
+  /**
+   * `'declared'`: only the tables given, which is what a start can afford. `'database'`: every relation of the schemas
+   * as well, and all that hangs on them.
+   */
+  scope: 'declared' | 'database';
+  /** Names of the schemas of the scope. Default: all but the system's and those of extensions. */
+  schemas?: readonly string[] | undefined;
 }
 
 /**
@@ -130,26 +165,40 @@ export interface ReadCatalogOptions {
  * privileges than any role has.
  *
  * @param query must run every statement on the same connection, outside a transaction.
- * @throws RlsConfigurationError if the role to audit does not exist.
+ * @throws RlsConfigurationError if the role to audit or a schema does not exist, or the connection's role may not read
+ * the catalog.
  */
 export async function readCatalog(
   query: CatalogQuery,
-  tables: readonly TenantScopedTable[],
+  tables: readonly NamedTable[],
   options: ReadCatalogOptions,
 ): Promise<Catalog> {
   await query(BEGIN_SQL);
   try {
-    const catalog = await readSnapshot(query as Rows, tables, options);
+    const catalog = await readSnapshot(query as CatalogRows, tables, options);
     await query(COMMIT_SQL);
     return catalog;
   } catch (error) {
     // The first error is the caller's; on a broken connection there is nothing to roll back.
     await query(ROLLBACK_SQL).catch(() => {});
-    throw error;
+    throw isPermissionDenied(error) ? unreadable(error) : error;
   }
 }
 
-type Rows = <Row>(sql: string, parameters?: unknown[]) => Promise<Row[]>;
+/** 42501: every role may read the catalog unless somebody took that right away. */
+function isPermissionDenied(error: unknown): error is Error {
+  return error instanceof Error && (error as { code?: unknown }).code === '42501';
+}
+
+function unreadable({ message }: Error): RlsConfigurationError {
+  return new RlsConfigurationError(
+    `The connection has no rights to check: ${message}.`,
+    'Give PUBLIC back the SELECT on what the message names, in pg_catalog, or audit with --role over a connection that may read it.',
+  );
+}
+
+/** {@link CatalogQuery} with typed rows. */
+export type CatalogRows = <Row>(sql: string, parameters?: unknown[]) => Promise<Row[]>;
 
 interface IdentityRow {
   version_number: number;
@@ -163,14 +212,16 @@ interface IdentityRow {
   role: string;
 }
 
-interface TableRow extends Omit<CatalogTable, 'columns' | 'policies' | 'grants'> {
+interface TableRow extends RelationRow {
   path: string;
-  oid: string;
 }
 
+type Details = 'columns' | 'policies' | 'grants';
+type RelationRow = Omit<CatalogTable, Details> & { readonly oid: string };
+
 async function readSnapshot(
-  query: Rows,
-  tables: readonly TenantScopedTable[],
+  query: CatalogRows,
+  tables: readonly NamedTable[],
   options: ReadCatalogOptions,
 ): Promise<Catalog> {
   const [identity] = await query<IdentityRow>(IDENTITY_SQL, [options.role ?? null]);
@@ -184,70 +235,128 @@ async function readSnapshot(
   const auditsOwnConnection = identity.role === identity.current_user;
   const app = identity.role_oid;
 
+  const found = await readDeclared(query, tables, identity.search_path);
+  const declared = [...new Map(found.map(({ path: _path, ...row }) => [row.oid, row])).values()];
+  const schemas =
+    options.scope === 'database' ? await readSchemas(query, options.schemas ?? null, app) : undefined;
+  const rows: readonly RelationRow[] = schemas
+    ? await query<Omit<CatalogRelation, Details>>(RELATIONS_SQL, [
+        schemas.map(({ oid }) => oid),
+        declared.map(({ oid }) => oid),
+        app,
+        tablePrivileges(identity.version_number),
+      ])
+    : declared;
+  const relations = await withDetails(query, rows, app);
+  const roles = await readRoles(query, identity, { ...options, auditsOwnConnection });
+  const settings = await query<CatalogSetting>(SETTINGS_SQL, [
+    options.settings,
+    connectionRoles(identity, auditsOwnConnection),
+    auditsOwnConnection,
+  ]);
+  // RELATIONS_SQL gave the rows the rest of a CatalogRelation.
+  const database =
+    schemas &&
+    (await readDatabaseCatalog(query, schemas, relations as CatalogRelation[], {
+      versionNumber: identity.version_number,
+      appRole: app,
+    }));
+
+  const byOid = new Map(relations.map((relation) => [relation.oid, relation]));
+  const byPath = new Map(found.map(({ path, oid }) => [path, byOid.get(oid)]));
+  const byName = new Map(relations.map((relation) => [nameKey(relation.schema, relation.name), relation]));
+  return {
+    server: serverOf(identity),
+    appRole: roles.get(identity.role)!,
+    auditsOwnConnection,
+    roles,
+    settings,
+    table: (path) => byPath.get(path),
+    tableAt: (schema, name) => byName.get(nameKey(schema, name)),
+    database,
+  };
+}
+
+/** A table that two names mean is there twice. */
+async function readDeclared(
+  query: CatalogRows,
+  tables: readonly NamedTable[],
+  searchPath: readonly string[],
+): Promise<TableRow[]> {
   const paths = [
     ...new Set(tables.flatMap(({ table, sides = [] }) => [table, ...sides.map((side) => side.table)])),
   ];
   const names = paths.map(parseTableName);
-  const found = await query<TableRow>(TABLES_SQL, [
+  return query<TableRow>(TABLES_SQL, [
     paths,
     names.map(({ schema }) => schema ?? null),
     names.map(({ name }) => name),
-    identity.search_path,
+    searchPath,
   ]);
-  const oids = [...new Set(found.map(({ oid }) => oid))];
-  const columns = await query<CatalogColumn & { table: string }>(COLUMNS_SQL, [oids]);
-  const policies = await query<CatalogPolicy & { table: string }>(POLICIES_SQL, [oids, app]);
-  const grants = await query<CatalogGrant & { table: string }>(GRANTS_SQL, [oids, app]);
+}
 
-  const setWord = identity.version_number >= 160000 ? 'SET' : 'MEMBER';
-  const connectionRoles = auditsOwnConnection
-    ? [identity.current_user, identity.session_user]
-    : [identity.role];
+async function withDetails(
+  query: CatalogRows,
+  rows: readonly RelationRow[],
+  app: string,
+): Promise<(CatalogTable & { readonly oid: string })[]> {
+  const oids = rows.map(({ oid }) => oid);
+  const columns = byTable(await query<CatalogColumn & OfTable>(COLUMNS_SQL, [oids]));
+  const policies = byTable(await query<CatalogPolicy & OfTable>(POLICIES_SQL, [oids, app]));
+  const grants = byTable(await query<CatalogGrant & OfTable>(GRANTS_SQL, [oids, app]));
+  return rows.map((row) => ({
+    ...row,
+    columns: new Map((columns.get(row.oid) ?? []).map((column) => [column.name, column])),
+    policies: policies.get(row.oid) ?? [],
+    grants: grants.get(row.oid) ?? [],
+  }));
+}
+
+interface OfTable {
+  readonly table: string;
+}
+
+/** Groups rows by the oid of their table, which the result no longer holds. */
+function byTable<Row extends OfTable>(rows: readonly Row[]): Map<string, Omit<Row, 'table'>[]> {
+  const groups = new Map<string, Omit<Row, 'table'>[]>();
+  for (const { table, ...row } of rows) {
+    const group = groups.get(table);
+    if (group) group.push(row);
+    else groups.set(table, [row]);
+  }
+  return groups;
+}
+
+async function readRoles(
+  query: CatalogRows,
+  identity: IdentityRow,
+  { adminRoles, scope, auditsOwnConnection }: ReadCatalogOptions & { auditsOwnConnection: boolean },
+): Promise<Map<string, CatalogRole>> {
   const roles = await query<CatalogRole>(ROLES_SQL, [
-    app,
-    [...connectionRoles, ...options.adminRoles],
-    setWord,
+    identity.role_oid,
+    [...connectionRoles(identity, auditsOwnConnection), ...adminRoles],
+    identity.version_number >= 160000 ? 'SET' : 'MEMBER',
+    scope === 'database',
   ]);
-  const settings = await query<CatalogSetting>(SETTINGS_SQL, [
-    [...new Set(tables.map(({ tenantSetting }) => tenantSetting))],
-    connectionRoles,
-    auditsOwnConnection,
-  ]);
+  return new Map(roles.map((role) => [role.name, role]));
+}
 
-  const byOid = new Map(
-    found.map((row) => [
-      row.oid,
-      {
-        ...pick(row),
-        columns: new Map(
-          columns.filter(({ table }) => table === row.oid).map((column) => [column.name, column]),
-        ),
-        policies: policies.filter(({ table }) => table === row.oid),
-        grants: grants.filter(({ table }) => table === row.oid),
-      } satisfies CatalogTable,
-    ]),
-  );
-  const byPath = new Map(found.map(({ path, oid }) => [path, byOid.get(oid)!]));
-  const roleByName = new Map(roles.map((role) => [role.name, role]));
+function connectionRoles(identity: IdentityRow, auditsOwnConnection: boolean): string[] {
+  return auditsOwnConnection ? [identity.current_user, identity.session_user] : [identity.role];
+}
+
+function serverOf(identity: IdentityRow): CatalogServer {
   return {
-    server: {
-      versionNumber: identity.version_number,
-      version: identity.version,
-      database: identity.database,
-      databaseOwner: identity.database_owner,
-      currentUser: identity.current_user,
-      sessionUser: identity.session_user,
-    },
-    appRole: roleByName.get(identity.role)!,
-    auditsOwnConnection,
-    roles: roleByName,
-    settings,
-    table: (path) => byPath.get(path),
-    tableAt: (schema, name) =>
-      [...byOid.values()].find((table) => table.schema === schema && table.name === name),
+    versionNumber: identity.version_number,
+    version: identity.version,
+    database: identity.database,
+    databaseOwner: identity.database_owner,
+    currentUser: identity.current_user,
+    sessionUser: identity.session_user,
   };
 }
 
-function pick({ schema, name, kind, owner, schemaOwner, rlsEnabled, rlsForced }: TableRow) {
-  return { schema, name, kind, owner, schemaOwner, rlsEnabled, rlsForced };
+/** No identifier holds a NUL. */
+function nameKey(schema: string, name: string): string {
+  return `${schema}\0${name}`;
 }

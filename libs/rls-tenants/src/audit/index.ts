@@ -1,9 +1,12 @@
 export {
+  auditDatabase,
   auditDataSource,
   auditTables,
   type AuditOptions,
   type AuditReport,
+  type ReportedRule,
   type ReportedTable,
+  type SkippedRule,
 } from './audit.js';
 export type { CatalogPolicy, CatalogQuery } from './catalog.js';
 export {
@@ -14,6 +17,6 @@ export {
   type Finding,
   type Severity,
 } from './finding.js';
-export type { Rule } from './rule.js';
+export { TIERS, type Rule } from './rule.js';
 export { AUDIT_RULES } from './rules/index.js';
 export { verifyIsolation, type VerifyIsolationOptions } from './verify-isolation.js';

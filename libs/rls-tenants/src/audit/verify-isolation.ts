@@ -25,10 +25,12 @@ export async function verifyIsolation(
 
   const tables = tenantTablesOf(dataSource);
   const findings = await withCatalogQuery(dataSource, async (query) => {
-    const own = await runRules(query, tables, options);
+    const { adminRole } = options;
+    const own = await runRules(query, tables, { adminRole, scope: 'declared' });
     const reports = [own];
     for (const role of replicaRoles(dataSource)) {
-      if (role !== own.role) reports.push(await runRules(query, tables, { ...options, role }));
+      if (role !== own.role)
+        reports.push(await runRules(query, tables, { adminRole, role, scope: 'declared' }));
     }
     return reports.flatMap((report) => report.findings);
   });

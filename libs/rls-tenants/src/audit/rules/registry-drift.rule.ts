@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog.js';
 import { DEFAULT_TENANT_COLUMN } from '../../policies/index.js';
-import { defineRule, isTable, type AuditedTable } from '../rule.js';
+import { defineRule, isTable, nothingDeclared, type AuditedTable } from '../rule.js';
 
 /** RLS082: the entities declare a table or a column that the database does not have, so nothing was checked there. */
 export const registryDrift = defineRule({
@@ -9,8 +9,10 @@ export const registryDrift = defineRule({
   severity: 'error',
   reason:
     'What is declared tenant-scoped and is not in the database as a table was not checked, and protects nothing.',
+  skip: (_catalog, context) => nothingDeclared(context),
   *find(catalog, context) {
     for (const table of context.tables) {
+      if (table.recognised) continue;
       if (!table.live || !isTable(table.live)) {
         yield {
           object: `table "${table.path}"`,
