@@ -2,6 +2,7 @@ import type { DataSource } from 'typeorm';
 import { auditDataSource, isFailure, type AuditOptions, type AuditReport } from '../audit/index.js';
 import { findingsText, jsonText, tablesText, verifiedText } from './check-rls.report.js';
 import { explain, type CliOutput } from './cli-output.js';
+import { initializeUntouched } from './data-source-file.js';
 import { ExitCode } from './exit-code.js';
 
 /** How `check-rls` shows what it found. */
@@ -57,13 +58,4 @@ async function auditOnce(dataSource: DataSource, options: AuditOptions): Promise
   } finally {
     await dataSource.destroy();
   }
-}
-
-/**
- * An audit changes nothing: whatever the options say, connecting creates, migrates and drops nothing. And it logs
- * nothing, or TypeORM's log would be part of the report.
- */
-async function initializeUntouched(dataSource: DataSource): Promise<void> {
-  const untouched = { synchronize: false, migrationsRun: false, dropSchema: false, installExtensions: false };
-  await dataSource.setOptions({ ...untouched, logger: 'advanced-console', logging: [] }).initialize();
 }

@@ -26,6 +26,15 @@ export async function loadDataSource(file: string): Promise<DataSource> {
   );
 }
 
+/**
+ * Connects to look, and not to change: whatever the options say, connecting creates, migrates and drops nothing. And it
+ * logs nothing, or TypeORM's log would be part of the report.
+ */
+export async function initializeUntouched(dataSource: DataSource): Promise<void> {
+  const untouched = { synchronize: false, migrationsRun: false, dropSchema: false, installExtensions: false };
+  await dataSource.setOptions({ ...untouched, logger: 'advanced-console', logging: [] }).initialize();
+}
+
 async function loadModule(path: string): Promise<unknown[]> {
   try {
     const exported = (await import(pathToFileURL(path).href)) as Record<string, unknown>;

@@ -1,13 +1,20 @@
 import { Command, CommandRunner, Help, Option } from 'nest-commander';
+import { DataSource } from 'typeorm';
 import { RlsConfigurationError } from '../errors.js';
 import { SESSION_SETTINGS } from '../lint/index.js';
 import { processOutput } from './cli-output.js';
+import { loadDataSource } from './data-source-file.js';
 import { lintMigrationFiles, type LintMigrationsOptions } from './lint-migrations.js';
 import { LINT_FORMATS, type LintFormat } from './lint-migrations.report.js';
 
-interface LintMigrationsCommandOptions extends Omit<LintMigrationsOptions, 'partitionedTables' | 'rules'> {
+interface LintMigrationsCommandOptions extends Omit<
+  LintMigrationsOptions,
+  'partitionedTables' | 'rules' | 'load'
+> {
   partitioned?: string[];
   rule?: string[];
+  dataSource?: string;
+  url?: string;
 }
 
 /**
@@ -22,9 +29,10 @@ interface LintMigrationsCommandOptions extends Omit<LintMigrationsOptions, 'part
 export class LintMigrationsCommand extends CommandRunner {
   async run(
     paths: string[],
-    { partitioned, rule, ...options }: LintMigrationsCommandOptions = {},
+    { partitioned, rule, dataSource, url, ...options }: LintMigrationsCommandOptions = {},
   ): Promise<void> {
-    const told = { ...options, partitionedTables: partitioned, rules: rule };
+    const load = loaderOf(dataSource, url);
+    const told = { ...options, partitionedTables: partitioned, rules: rule, load };
     process.exitCode = await lintMigrationFiles(paths, told, processOutput());
   }
 
@@ -52,6 +60,20 @@ export class LintMigrationsCommand extends CommandRunner {
   @Option({ flags: '--output <file>', description: 'write the report to a file' })
   parseOutput(file: string): string {
     return file;
+  }
+
+  @Option({
+    flags: '--data-source <file>',
+    description:
+      'module that exports a DataSource: its entities and its database are read, and nothing is written',
+  })
+  parseDataSource(file: string): string {
+    return file;
+  }
+
+  @Option({ flags: '--url <url>', description: 'a database to read in place of a --data-source' })
+  parseUrl(url: string): string {
+    return url;
   }
 
   @Option({ flags: '--tenant-column <name>', description: 'the tenant column (default: "tenant_id")' })
@@ -129,16 +151,29 @@ export class LintMigrationsCommand extends CommandRunner {
   @Help('after')
   help(): string {
     return `
-It runs nothing and connects to nothing. Of each finding it says which lock is taken, and writes the correction. Each
+It runs nothing; it connects only to read, and only with --data-source or --url. Of each finding it says which lock is taken, and writes the correction. Each
 rule has a page: docs/lint/MIGnnn.md. A finding that is meant stays, with its reason, in a comment above the statement:
   // rls-lint-ignore MIG040: unused since version 12
 
 Examples:
   $ rls-tenants lint-migrations src/migrations
   $ rls-tenants lint-migrations src/migrations --since origin/main --format github
+  $ rls-tenants lint-migrations src/migrations --data-source dist/data-source.js
   $ rls-tenants lint-migrations src/migrations --partitioned findings,audit.event
   $ rls-tenants lint-migrations src/migrations --format sarif --output lint.sarif
 
 Exit codes: 0 clean, 1 findings of severity error, 2 could not lint.`;
   }
+}
+
+function loaderOf(file: string | undefined, url: string | undefined): LintMigrationsOptions['load'] {
+  if (file !== undefined && url !== undefined) {
+    return () =>
+      Promise.reject(
+        new RlsConfigurationError('--data-source and --url are both given.', 'Name one database to read.'),
+      );
+  }
+  if (file !== undefined) return () => loadDataSource(file);
+  if (url !== undefined) return () => Promise.resolve(new DataSource({ type: 'postgres', url }));
+  return undefined;
 }

@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises';
+import type { DataSource } from 'typeorm';
 import { RlsConfigurationError } from '../errors.js';
 import { lintMigrations, type LintOptions } from '../lint/index.js';
 import { explain, type CliOutput } from './cli-output.js';
+import { initializeUntouched } from './data-source-file.js';
 import { ExitCode } from './exit-code.js';
 import { readLintInputs } from './lint-migrations.files.js';
 import { hasErrors, lintReportText, type LintFormat } from './lint-migrations.report.js';
@@ -17,10 +19,12 @@ export interface LintMigrationsOptions extends LintOptions {
   squawk?: boolean | undefined;
   /** Opt-in rules to run as well. */
   rules?: readonly string[] | undefined;
+  /** Gives the data source of a database that the migrations are for; it is destroyed in any case. */
+  load?: (() => Promise<DataSource>) | undefined;
 }
 
 /**
- * Lints migrations and reports. Nothing is run and nothing connects.
+ * Lints migrations and reports. Nothing is run; without `load` nothing connects, with it the database is read.
  *
  * @returns the exit code; it never throws.
  */
@@ -30,8 +34,11 @@ export async function lintMigrationFiles(
   output: CliOutput,
 ): Promise<ExitCode> {
   try {
-    const { since, format = 'text', output: file, ...lintOptions } = options;
-    const report = await lintMigrations(await readLintInputs(paths, since), lintOptions);
+    const { since, format = 'text', output: file, load, ...lintOptions } = options;
+    const inputs = await readLintInputs(paths, since);
+    const report = await withDataSource(load, (dataSource) =>
+      lintMigrations(inputs, { ...lintOptions, dataSource }),
+    );
     if (report.coverage.migrations === 0 && since === undefined) {
       throw new RlsConfigurationError(
         `There is no migration in ${paths.join(', ')}.`,
@@ -45,5 +52,19 @@ export async function lintMigrationFiles(
   } catch (error) {
     output.err(`lint-migrations could not lint: ${explain(error)}\n`);
     return ExitCode.CouldNotRun;
+  }
+}
+
+async function withDataSource<T>(
+  load: LintMigrationsOptions['load'],
+  work: (dataSource?: DataSource) => Promise<T>,
+): Promise<T> {
+  if (!load) return work();
+  const dataSource = await load();
+  if (!dataSource.isInitialized) await initializeUntouched(dataSource);
+  try {
+    return await work(dataSource);
+  } finally {
+    await dataSource.destroy();
   }
 }

@@ -1,4 +1,5 @@
 import type { ChangeOf, Constraint } from './changes.js';
+import type { DatabaseFacts } from './database-facts.js';
 import type { Migration, MigrationFile, Statement } from './migration.js';
 import { changes } from './rule.js';
 
@@ -51,21 +52,38 @@ export interface LintContext {
 }
 
 /** Operations after which a table has a tenant column. */
-const TENANT_OPERATIONS = new Set(['protectTable', 'addTenantColumn', 'protectJoinTable', 'unprotectTable']);
+const TENANT_OPERATIONS = new Set([
+  'protectTable',
+  'protectExistingTable',
+  'addTenantColumn',
+  'protectJoinTable',
+  'unprotectTable',
+]);
 
-/** Gathers from all files what a rule cannot see in one migration alone. */
+/**
+ * Gathers from all files what a rule cannot see in one migration alone.
+ *
+ * @param facts what a database says of its tables; it wins over what their names let guess.
+ */
 export function lintContext(
   files: readonly MigrationFile[],
   defaults: Required<Pick<LintOptions, 'tenantColumn' | 'tenantSetting' | 'adminRole'>> & LintOptions,
+  facts?: Pick<DatabaseFacts, 'tables' | 'tenantTables'>,
 ): LintContext {
   const { tenantTables = [], partitionedTables = [], transactionMode } = defaults;
   const tenantColumn = defaults.tenantColumn!;
   const migrations = files
     .flatMap((file) => file.migrations)
     .sort((a, b) => (a.timestamp ?? Infinity) - (b.timestamp ?? Infinity));
-  const tenant = new Set(tenantTables.map(normalize));
-  const partitioned = new Set(partitionedTables.map(normalize));
-  const parents = new Map<string, string>();
+  const live = facts?.tables ?? [];
+  const withTenant = live.filter(({ hasTenantColumn }) => hasTenantColumn).map(({ table }) => table);
+  const tenant = new Set([...tenantTables, ...(facts?.tenantTables ?? []), ...withTenant].map(normalize));
+  const partitionedNow = live.filter((one) => one.partitioned).map(({ table }) => table);
+  const partitioned = new Set([...partitionedTables.map(normalize), ...partitionedNow]);
+  const parents = new Map(
+    live.flatMap(({ table, partitionOf }) => (partitionOf === null ? [] : [[table, partitionOf]])),
+  );
+  const known = new Set(live.map(({ table }) => table));
   for (const migration of migrations) {
     for (const { change } of changes(migration, 'up', 'create-table')) {
       if (change.partitioned) partitioned.add(change.table);
@@ -93,7 +111,8 @@ export function lintContext(
     migrations,
     isTenantTable: (table) => tenant.has(table),
     isPartitioned: (table) => partitioned.has(table),
-    rootOf: (table) => parents.get(table) ?? parentByName(table, partitioned) ?? table,
+    rootOf: (table) =>
+      parents.get(table) ?? (known.has(table) ? table : (parentByName(table, partitioned) ?? table)),
   };
 }
 

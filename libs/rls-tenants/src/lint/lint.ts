@@ -1,7 +1,10 @@
 import { loadModule } from 'libpg-query';
+import type { DataSource } from 'typeorm';
+import { tenantTablesOf } from '../entities/index.js';
 import { DEFAULT_ADMIN_ROLE, DEFAULT_TENANT_COLUMN, DEFAULT_TENANT_SETTING } from '../policies/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import { lintContext, type LintOptions } from './context.js';
+import { readDatabaseFacts } from './database-facts.js';
 import { sortLintFindings, type LintFinding } from './finding.js';
 import type { Migration, MigrationFile, Suppression } from './migration.js';
 import { readMigrationFile } from './read-file.js';
@@ -40,7 +43,7 @@ export interface LintReport {
 }
 
 /**
- * Reads migrations, without running them and without a database, and looks for what locks, fails or leaks.
+ * Reads migrations, without running them, and looks for what locks, fails or leaks.
  *
  * @param inputs the migrations; the more of the history, the better the rules know the tables.
  * @throws RlsConfigurationError if `typescript` is not installed, or a file cannot be parsed.
@@ -51,17 +54,28 @@ export async function lintMigrations(
     readonly squawk?: boolean | undefined;
     /** Ids of opt-in rules to run as well: `MIG090`. */
     readonly rules?: readonly string[] | undefined;
+    /**
+     * An initialized data source of a database that the migrations are for: what its entities declare and what its
+     * catalog says is known to the rules. It is read in one transaction that can only read.
+     */
+    readonly dataSource?: DataSource | undefined;
   } = {},
 ): Promise<LintReport> {
   const rules = rulesToRun(options.rules ?? []);
   const [ts] = await Promise.all([loadTypeScript(), loadModule()]);
-  const files = await recordCalls(inputs.map(({ file, text }) => readMigrationFile(ts, file, text)));
-  const context = lintContext(files, {
-    ...options,
-    tenantColumn: options.tenantColumn ?? DEFAULT_TENANT_COLUMN,
-    tenantSetting: options.tenantSetting ?? DEFAULT_TENANT_SETTING,
-    adminRole: options.adminRole ?? DEFAULT_ADMIN_ROLE,
-  });
+  const { dataSource } = options;
+  const declared = dataSource ? tenantTablesOf(dataSource) : [];
+  const tenantColumn =
+    options.tenantColumn ?? agreed(declared.map((one) => one.tenantColumn)) ?? DEFAULT_TENANT_COLUMN;
+  const tenantSetting =
+    options.tenantSetting ?? agreed(declared.map((one) => one.tenantSetting)) ?? DEFAULT_TENANT_SETTING;
+  const adminRole = options.adminRole ?? DEFAULT_ADMIN_ROLE;
+  const transactionMode = options.transactionMode ?? dataSource?.options.migrationsTransactionMode;
+  const read = inputs.map(({ file, text }) => readMigrationFile(ts, file, text));
+  const facts = dataSource && (await readDatabaseFacts(dataSource, tenantColumn, read));
+  const files = await recordCalls(read, facts);
+  const told = { ...options, tenantColumn, tenantSetting, adminRole, transactionMode };
+  const context = lintContext(files, told, facts);
   const linted = files.filter((_, index) => inputs[index]!.lint !== false);
   const migrations = linted.flatMap((file) => file.migrations);
   const squawk = options.squawk === false ? undefined : await runSquawk(migrations);
@@ -80,6 +94,11 @@ export async function lintMigrations(
     coverage: { ...coverage(linted, migrations), suppressed },
     skipped,
   };
+}
+
+/** What all entities say; nothing where they say different things. */
+function agreed(values: readonly string[]): string | undefined {
+  return new Set(values).size === 1 ? values[0] : undefined;
 }
 
 /** @throws RlsConfigurationError for an id that no rule has. */

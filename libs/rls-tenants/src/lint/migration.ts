@@ -71,6 +71,8 @@ export interface EntityUse extends Place {
 export interface Migration extends Place {
   readonly file: string;
   readonly className: string;
+  /** As TypeORM records it: the property `name`, otherwise the class's. */
+  readonly name: string;
   /** The last 13 digits of its name, as TypeORM reads them. */
   readonly timestamp: number | undefined;
   /** The instance property `transaction`. */

@@ -135,6 +135,7 @@ class ClassReader {
       ...this.place(this.node.name ?? this.node, this.node),
       file: this.source.fileName,
       className,
+      name: named,
       timestamp: digits === undefined ? undefined : Number(digits),
       transaction: this.transaction(),
       statements: this.statements,
@@ -202,18 +203,41 @@ class ClassReader {
     const initializer = this.property('operations')?.initializer;
     const array = initializer && unwrap(this.ts, initializer);
     if (!array) return;
-    if (!this.ts.isArrayLiteralExpression(array))
-      return this.skip(array, array, 'up', 'operations that are no list');
+    if (!this.ts.isArrayLiteralExpression(array)) return this.readSteps(array);
     for (const element of array.elements) this.readOperation(element);
+  }
+
+  /** `uid.add` with `const uid = uniqueColumn({ … })`: operations that a function of the library gives. */
+  private readSteps(list: ts.Expression): void {
+    const { ts } = this;
+    const given =
+      ts.isPropertyAccessExpression(list) && ts.isIdentifier(list.expression)
+        ? this.constants.get(list.expression.text)
+        : undefined;
+    const name = given && this.libraryCall(given);
+    if (name === undefined || !ts.isCallExpression(given!)) {
+      return this.skip(list, list, 'up', 'operations that are no list');
+    }
+    this.operations.push({ ...this.place(list, list), name, table: this.tableOption(given) });
+  }
+
+  /** The name of the library's function that an expression calls. */
+  private libraryCall(expression: ts.Expression): string | undefined {
+    return this.ts.isCallExpression(expression) && this.ts.isIdentifier(expression.expression)
+      ? this.imported.get(expression.expression.text)
+      : undefined;
   }
 
   private readOperation(element: ts.Expression): void {
     const { ts } = this;
-    const name =
-      ts.isCallExpression(element) && ts.isIdentifier(element.expression)
-        ? this.imported.get(element.expression.text)
-        : undefined;
+    if (ts.isSpreadElement(element)) return this.readSteps(element.expression);
+    const name = this.libraryCall(element);
     if (name === undefined || !ts.isCallExpression(element)) {
+      // `runOn('default')(operation)`: where it runs is no matter here.
+      const [restricted] = ts.isCallExpression(element) ? element.arguments : [];
+      const restriction = ts.isCallExpression(element) ? this.libraryCall(element.expression) : undefined;
+      if (restricted && /^(?:runOn|withHints)$/.test(restriction ?? ''))
+        return this.readOperation(restricted);
       return this.skip(element, element, 'up', `the operation ${shorten(element.getText())}`);
     }
     this.operations.push({ ...this.place(element, element), name, table: this.tableOption(element) });

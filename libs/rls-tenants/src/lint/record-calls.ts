@@ -1,3 +1,4 @@
+import { Table } from 'typeorm';
 import type {
   Direction,
   Migration,
@@ -15,31 +16,58 @@ interface Recorded {
   readonly unanalyzable?: Unanalyzable;
 }
 
+/** What a database knows of the tables that calls change. */
+export interface LiveTables {
+  /** Names of the migrations that have run. */
+  readonly applied: ReadonlySet<string>;
+  readonly loaded: readonly Table[];
+}
+
 /**
  * Makes statements of the calls of the query runner's schema methods: those that TypeORM itself writes for them, each in
  * the place of its call. Nothing of the migrations is run, only the values that they write out are handed to TypeORM.
  *
  * Calls are recorded in the order in which the migrations run, so that a call finds the tables that earlier ones made;
  * `down` finds them as its own `up` left them. A call that depends on what only the database knows stays unanalyzable.
+ *
+ * @param live what migrations that have not run yet find. Of those that have run it says nothing: it is what they made.
  */
-export async function recordCalls(files: readonly MigrationFile[]): Promise<MigrationFile[]> {
+export async function recordCalls(
+  files: readonly MigrationFile[],
+  live: LiveTables = { applied: new Set(), loaded: [] },
+): Promise<MigrationFile[]> {
   const inOrder = files
     .flatMap(({ migrations }) => migrations)
     .sort((a, b) => (a.timestamp ?? Infinity) - (b.timestamp ?? Infinity));
   if (inOrder.every(({ calls }) => calls.length === 0)) return [...files];
-  const runner = new RecordingQueryRunner();
   const recorded = new Map<Migration, Migration>();
-  for (const migration of inOrder) {
-    const results = new Map<RunnerCall, Recorded>();
-    await replay(runner, migration, 'up', results);
-    runner.settle();
-    await replay(runner.copy(), migration, 'down', results);
-    recorded.set(migration, withStatements(migration, results));
+  const hasRun = ({ name }: Migration) => live.applied.has(name);
+  const runner = new RecordingQueryRunner();
+  for (const migration of inOrder.filter(hasRun)) recorded.set(migration, await recordOne(runner, migration));
+  for (const table of live.loaded) runner.learn(table);
+  for (const migration of inOrder.filter((one) => !hasRun(one))) {
+    recorded.set(migration, await recordOne(runner, migration));
   }
   return files.map((file) => ({
     ...file,
     migrations: file.migrations.map((one) => recorded.get(one) ?? one),
   }));
+}
+
+/** The tables that the calls of a migration change. */
+export function tablesOfCalls({ calls }: Migration): string[] {
+  return calls.flatMap(({ args: [target] }) => {
+    const name = target instanceof Table ? target.name : target;
+    return typeof name === 'string' ? [name] : [];
+  });
+}
+
+async function recordOne(runner: RecordingQueryRunner, migration: Migration): Promise<Migration> {
+  const results = new Map<RunnerCall, Recorded>();
+  await replay(runner, migration, 'up', results);
+  runner.settle();
+  await replay(runner.copy(), migration, 'down', results);
+  return withStatements(migration, results);
 }
 
 async function replay(

@@ -128,7 +128,8 @@ export class RecordingQueryRunner extends PostgresQueryRunner {
     return path;
   }
 
-  private learn(table: Table): void {
+  /** From here on the table is as given. */
+  learn(table: Table): void {
     const copy = table.clone();
     copy.name = pathOf(table.name);
     this.forget(copy.name);
