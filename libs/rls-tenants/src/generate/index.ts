@@ -1,0 +1,15 @@
+export { pairStatements, type PairedStatements } from './pair-statements.js';
+export { renderFile, renderFiles } from './render.js';
+export { rewriteSteps, type RewriteOptions, type RewrittenSteps } from './rewrite.js';
+export { originsOf, splitSteps } from './split.js';
+export { inlineParameters } from './statement.js';
+export type {
+  Note,
+  OperationStep,
+  Phase,
+  PlannedFile,
+  RenderedFile,
+  SchemaFacts,
+  SqlStep,
+  Step,
+} from './step.js';
