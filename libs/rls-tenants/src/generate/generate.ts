@@ -11,6 +11,7 @@ import type { Note, SchemaFacts, Step } from './step.js';
 import { tenantSteps } from './tenant-steps.js';
 import { typeormSteps } from './typeorm-steps.js';
 import { withoutHandMadeDrops } from './typeorm-steps.hand-made.js';
+import { withoutRecreated } from './typeorm-steps.recreated.js';
 
 /** What takes the database to what the entities declare. */
 export interface SchemaDifference {
@@ -41,7 +42,7 @@ export async function schemaDifference(
     );
   }
   const declared = tenantTablesOf(dataSource);
-  const { steps, notes } = withoutHandMadeDrops(dataSource, await typeormSteps(dataSource));
+  const { steps, notes } = withoutHandMadeDrops(dataSource, withoutRecreated(await typeormSteps(dataSource)));
   return withoutTenant(async () => {
     const queryRunner = dataSource.createQueryRunner('master');
     try {
