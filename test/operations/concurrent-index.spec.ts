@@ -1,42 +1,17 @@
 import pg from 'pg';
-import { DataSource, type QueryRunner } from 'typeorm';
 import { RlsConfigurationError } from '../../libs/rls-tenants/src/errors.js';
 import { concurrentIndex, RlsMigration } from '../../libs/rls-tenants/src/migrations/index.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { expectToSurviveKills, MigrationRun } from './support/interruption.js';
+import { runMigration } from './support/migration-run.js';
+import { A, db, LOCK_TIMEOUT, migrator, queryRunner, useSchema } from './support/suite.js';
 import { underTraffic } from './support/traffic.js';
 
-const A = '00000000-0000-4000-8000-00000000000a';
-
-/** How long an operation waits for a strong lock, in milliseconds: nobody behind it waits longer. */
-const LOCK_TIMEOUT = 2000;
-
-// Killing a migration at every statement takes its time on a busy machine.
-jest.setTimeout(60_000);
-
-let db: TestDatabase;
-let migrator: DataSource;
-let queryRunner: QueryRunner;
-
-beforeEach(async () => {
-  // TypeORM prints the error of a failing migration, whatever `logging` says.
-  jest.spyOn(console, 'log').mockImplementation(() => undefined);
-  db = await createTestDatabase();
-  migrator = await new DataSource({ type: 'postgres', url: db.url('migrator') }).initialize();
-  queryRunner = migrator.createQueryRunner();
-  await queryRunner.query(
+useSchema(
+  () =>
     `CREATE TABLE note (id serial PRIMARY KEY, tenant_id uuid NOT NULL, email text, deleted boolean);
      INSERT INTO note (tenant_id, email) SELECT '${A}', n::text FROM generate_series(1, 500) AS n;
      GRANT SELECT, INSERT, UPDATE ON note TO ${db.roles.app};
      GRANT USAGE ON SEQUENCE note_id_seq TO ${db.roles.app}`,
-  );
-});
-afterEach(async () => {
-  jest.restoreAllMocks();
-  await queryRunner.release();
-  await migrator.destroy();
-  await db.drop();
-});
+);
 
 const byEmail = { table: 'note', columns: ['tenant_id', 'email'], name: 'note_email' } as const;
 
@@ -115,6 +90,17 @@ describe('concurrentIndex', () => {
     await expect(concurrentIndex(byEmail).up(queryRunner)).rejects.toBeInstanceOf(RlsConfigurationError);
   });
 
+  it('is dropped by `down`, which refuses another index of the name', async () => {
+    await concurrentIndex(byEmail).up(queryRunner);
+    await concurrentIndex(byEmail).down(queryRunner);
+    expect(await indexes()).toEqual([]);
+    await queryRunner.query('CREATE INDEX note_email ON note (email)');
+    await expect(concurrentIndex(byEmail).down(queryRunner)).rejects.toThrow(
+      'has another index "note_email"',
+    );
+    expect(await indexes()).toMatchObject([{ name: 'note_email', valid: true }]);
+  });
+
   it('builds an invalid index anew', async () => {
     const open = await openTransaction();
     const failure = concurrentIndex(byEmail)
@@ -176,12 +162,6 @@ describe('concurrentIndex', () => {
     await queryRunner.rollbackTransaction();
   });
 
-  it('is run and reverted by TypeORM, killed after any statement', async () => {
-    expect(
-      await expectToSurviveKills(db, [concurrentIndex({ ...byEmail, unique: true })]),
-    ).toBeGreaterThanOrEqual(5);
-  });
-
   it('lets readers and writers go on while it builds over 200,000 rows', async () => {
     await queryRunner.query(
       `INSERT INTO note (tenant_id, email) SELECT '${A}', n::text FROM generate_series(1000, 201000) AS n`,
@@ -192,7 +172,7 @@ describe('concurrentIndex', () => {
         read: 'SELECT count(*) FROM note WHERE id < 100',
         write: `INSERT INTO note (tenant_id, email) VALUES ('${A}', 'new')`,
       },
-      () => new MigrationRun(db, [concurrentIndex(byEmail)]).up(),
+      () => runMigration(db, [concurrentIndex(byEmail)]),
     );
     expect(traffic.writes).toBeGreaterThan(20);
     expect(traffic.longestWrite).toBeLessThan(LOCK_TIMEOUT);

@@ -1,4 +1,3 @@
-import { DataSource, type QueryRunner } from 'typeorm';
 import {
   addNullableColumn,
   checkConstraint,
@@ -8,45 +7,23 @@ import {
   uniqueConstraint,
   validatedForeignKey,
 } from '../../libs/rls-tenants/src/migrations/index.js';
+import { notNullCheckName } from '../../libs/rls-tenants/src/policies/index.js';
 import { catalogSnapshot } from '../migrations/catalog-snapshot.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { expectToSurviveKills, MigrationRun } from './support/interruption.js';
+import { SERVER_VERSION } from '../support/database.js';
+import { runMigration } from './support/migration-run.js';
+import { A, B, db, LOCK_TIMEOUT, migrator, queryRunner, useSchema } from './support/suite.js';
 import { underTraffic } from './support/traffic.js';
 
-const A = '00000000-0000-4000-8000-00000000000a';
-const B = '00000000-0000-4000-8000-00000000000b';
-
-/** How long an operation waits for a strong lock, in milliseconds: nobody behind it waits longer. */
-const LOCK_TIMEOUT = 2000;
-
-// Killing a migration at every statement takes its time on a busy machine.
-jest.setTimeout(60_000);
-
-let db: TestDatabase;
-let migrator: DataSource;
-let queryRunner: QueryRunner;
-
-beforeEach(async () => {
-  jest.spyOn(console, 'log').mockImplementation(() => undefined);
-  db = await createTestDatabase();
-  migrator = await new DataSource({ type: 'postgres', url: db.url('migrator') }).initialize();
-  queryRunner = migrator.createQueryRunner();
-  await queryRunner.query(
+useSchema(
+  () =>
     `CREATE TABLE project (id serial PRIMARY KEY, tenant_id uuid NOT NULL, name text, UNIQUE (tenant_id, id));
      CREATE TABLE task (id serial PRIMARY KEY, tenant_id uuid NOT NULL, project_id int
-       CONSTRAINT task_project REFERENCES project ON DELETE SET NULL, code text);
+       CONSTRAINT task_project REFERENCES project ON DELETE ${ON_DELETE}, code text);
      INSERT INTO project (tenant_id) VALUES ('${A}'), ('${B}');
      INSERT INTO task (tenant_id, project_id, code) SELECT '${A}', 1, n::text FROM generate_series(1, 300) AS n;
      GRANT SELECT, INSERT, UPDATE ON project, task TO ${db.roles.app};
      GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ${db.roles.app}`,
-  );
-});
-afterEach(async () => {
-  jest.restoreAllMocks();
-  await queryRunner.release();
-  await migrator.destroy();
-  await db.drop();
-});
+);
 
 const uniqueCode = () => uniqueConstraint({ table: 'task', columns: ['tenant_id', 'code'] });
 const codeIsShort = { table: 'task', name: 'task_code_short', expression: 'length(code) < 10' };
@@ -56,36 +33,15 @@ const toProject = {
   columns: [{ column: 'project_id', referencedColumn: 'id' }],
   referencedTable: 'project',
 } as const;
-const replacing = { ...toProject, replaces: 'task_project', onDelete: 'SET NULL' } as const;
+/** Before PostgreSQL 15 a composite key with SET NULL is refused, for it would set the tenant column too. */
+const ON_DELETE = SERVER_VERSION >= 150000 ? 'SET NULL' : 'CASCADE';
+const replacing = { ...toProject, replaces: 'task_project', onDelete: ON_DELETE } as const;
 
 const constraints = () =>
   db.asSuperuser<{ name: string; definition: string }>(
     `SELECT conname AS name, pg_get_constraintdef(oid) AS definition FROM pg_constraint
      WHERE conrelid = 'task'::regclass AND contype IN ('u', 'c', 'f') ORDER BY conname`,
   );
-
-describe('operations that are run and reverted by TypeORM, killed after any statement', () => {
-  it.each([
-    ['uniqueConstraint', () => [uniqueCode()]],
-    ['notNull', () => [notNull({ table: 'task', column: 'code' })]],
-    ['checkConstraint', () => [checkConstraint(codeIsShort)]],
-    ['validatedForeignKey', () => [validatedForeignKey(replacing)]],
-  ])('%s', async (_, operations) => {
-    expect(await expectToSurviveKills(db, operations())).toBeGreaterThanOrEqual(4);
-  });
-
-  it('addNullableColumn, in the runner’s transaction and without one', async () => {
-    const add = addNullableColumn({
-      table: 'task',
-      column: 'uid',
-      type: 'uuid',
-      default: 'gen_random_uuid()',
-    });
-    expect(await expectToSurviveKills(db, [add], false)).toBeGreaterThanOrEqual(4);
-    await db.asSuperuser('DELETE FROM migrations');
-    expect(await expectToSurviveKills(db, [add])).toBeGreaterThanOrEqual(4);
-  });
-});
 
 describe('uniqueConstraint', () => {
   it('is named as TypeORM names it', async () => {
@@ -127,7 +83,7 @@ describe('uniqueColumn', () => {
       type: 'uuid',
       default: 'gen_random_uuid()',
     });
-    await new MigrationRun(db, add, false).up();
+    await runMigration(db, add, false);
     await db.as('app', `INSERT INTO task (tenant_id, code) VALUES ('${A}', 'between')`);
     const [found] = await db.asSuperuser('SELECT count(uid)::int AS filled FROM task');
     expect(found?.filled).toBe(1);
@@ -173,11 +129,11 @@ describe('notNull and checkConstraint', () => {
         write: `INSERT INTO task (tenant_id, code) VALUES ('${A}', 'new')`,
       },
       () =>
-        new MigrationRun(db, [
+        runMigration(db, [
           checkConstraint(codeIsShort),
           notNull({ table: 'task', column: 'code' }),
           validatedForeignKey(replacing),
-        ]).up(),
+        ]),
     );
     expect(traffic.writes).toBeGreaterThan(20);
     expect(traffic.longestWrite).toBeLessThan(LOCK_TIMEOUT);
@@ -207,12 +163,23 @@ describe('validatedForeignKey', () => {
     expect(await constraints()).toEqual([
       {
         name: 'task_project_tenant',
-        definition:
-          'FOREIGN KEY (tenant_id, project_id) REFERENCES project(tenant_id, id) ON DELETE SET NULL (project_id)',
+        definition: `FOREIGN KEY (tenant_id, project_id) REFERENCES project(tenant_id, id) ON DELETE ${
+          SERVER_VERSION >= 150000 ? 'SET NULL (project_id)' : 'CASCADE'
+        }`,
       },
     ]);
     await validatedForeignKey(replacing).down(queryRunner);
     expect(await constraints()).toEqual(before);
+  });
+
+  it('refuses SET NULL before PostgreSQL 15, which would set the tenant column too', async () => {
+    const up = validatedForeignKey({ ...toProject, onDelete: 'SET NULL' }).up(queryRunner);
+    const error = await up.then(
+      () => 'none',
+      ({ message }: Error) => message,
+    );
+    const refused = 'and before PostgreSQL 15 that also sets the tenant column';
+    expect(error).toContain(SERVER_VERSION >= 150000 ? 'none' : refused);
   });
 
   it('finds a row that references another tenant’s, and leaves no key behind', async () => {
@@ -243,6 +210,65 @@ describe('validatedForeignKey', () => {
     await expect(validatedForeignKey(toProject).up(queryRunner)).rejects.toThrow(
       'has 1 rows whose (tenant_id, project_id) is in no row of table "project"',
     );
+    expect((await constraints()).map(({ name }) => name)).toEqual(['task_project']);
+  });
+});
+
+describe('down', () => {
+  const composite = validatedForeignKey(toProject);
+
+  it.each([
+    [
+      'uniqueConstraint',
+      () => uniqueConstraint({ table: 'task', columns: ['tenant_id', 'code'], name: 'mine' }),
+      'UNIQUE (code, tenant_id)',
+    ],
+    [
+      'checkConstraint',
+      () => checkConstraint({ ...codeIsShort, name: 'mine' }),
+      'CHECK (length(code) < 1000)',
+    ],
+    [
+      'validatedForeignKey',
+      () => validatedForeignKey({ ...toProject, name: 'mine' }),
+      'FOREIGN KEY (tenant_id, project_id) REFERENCES project (tenant_id, id) ON DELETE CASCADE',
+    ],
+  ])('of %s refuses another constraint of the name, and leaves it', async (_, operation, definition) => {
+    await queryRunner.query(`ALTER TABLE task ADD CONSTRAINT mine ${definition}`);
+    const before = await catalogSnapshot(db);
+    await expect(operation().down(queryRunner)).rejects.toThrow(
+      '"mine" of table "task" is not the one to drop',
+    );
+    expect(await catalogSnapshot(db)).toEqual(before);
+    await queryRunner.query('ALTER TABLE task DROP CONSTRAINT mine');
+    await operation().up(queryRunner);
+    await operation().down(queryRunner);
+    expect((await constraints()).map(({ name }) => name)).toEqual(['task_project']);
+  });
+
+  it('of notNull refuses another CHECK under the name of its own', async () => {
+    const name = notNullCheckName('task', 'code');
+    await queryRunner.query(`ALTER TABLE task ADD CONSTRAINT "${name}" CHECK (code <> '')`);
+    const down = notNull({ table: 'task', column: 'code' }).down(queryRunner);
+    await expect(down).rejects.toThrow('is not the one to drop');
+    expect((await constraints()).map((constraint) => constraint.name)).toContain(name);
+  });
+
+  it('of uniqueConstraint refuses another index of the name, and drops the one that an interrupted up left', async () => {
+    const unique = uniqueConstraint({ table: 'task', columns: ['tenant_id', 'code'], name: 'mine' });
+    await queryRunner.query('CREATE INDEX mine ON task (code)');
+    await expect(unique.down(queryRunner)).rejects.toThrow('has another index "mine"');
+    await queryRunner.query('DROP INDEX mine; CREATE UNIQUE INDEX mine ON task (tenant_id, code)');
+    await unique.down(queryRunner);
+    expect(await db.asSuperuser(`SELECT FROM pg_class WHERE relname = 'mine'`)).toEqual([]);
+  });
+
+  it('of a key that an interrupted up left NOT VALID drops it', async () => {
+    await queryRunner.query(
+      `ALTER TABLE task ADD CONSTRAINT task_project_tenant FOREIGN KEY (tenant_id, project_id)
+         REFERENCES project (tenant_id, id) NOT VALID`,
+    );
+    await composite.down(queryRunner);
     expect((await constraints()).map(({ name }) => name)).toEqual(['task_project']);
   });
 });

@@ -1,48 +1,26 @@
-import { DataSource, type QueryRunner } from 'typeorm';
+import type { QueryRunner } from 'typeorm';
 import {
   parentIndex,
   partitionedIndex,
   partitionIndexes,
 } from '../../libs/rls-tenants/src/migrations/index.js';
 import { catalogSnapshot } from '../migrations/catalog-snapshot.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { expectToSurviveKills, MigrationRun } from './support/interruption.js';
+import { runMigration } from './support/migration-run.js';
+import { A, db, LOCK_TIMEOUT, queryRunner, useSchema } from './support/suite.js';
 import { underTraffic } from './support/traffic.js';
 
-const A = '00000000-0000-4000-8000-00000000000a';
 /** Two partitions whose names are as long as PostgreSQL takes them, and differ in the last letter only. */
 const LONG = 'p'.repeat(62);
 
-/** How long an operation waits for a strong lock, in milliseconds: nobody behind it waits longer. */
-const LOCK_TIMEOUT = 2000;
-
-// Killing a migration at every statement takes its time on a busy machine.
-jest.setTimeout(60_000);
-
-let db: TestDatabase;
-let migrator: DataSource;
-let queryRunner: QueryRunner;
-
-beforeEach(async () => {
-  jest.spyOn(console, 'log').mockImplementation(() => undefined);
-  db = await createTestDatabase();
-  migrator = await new DataSource({ type: 'postgres', url: db.url('migrator') }).initialize();
-  queryRunner = migrator.createQueryRunner();
-  await queryRunner.query(
+useSchema(
+  () =>
     `CREATE TABLE finding (tenant_id uuid NOT NULL, day int NOT NULL, kind text) PARTITION BY RANGE (day);
      CREATE TABLE ${LONG}a PARTITION OF finding FOR VALUES FROM (0) TO (10);
      CREATE TABLE finding_2 PARTITION OF finding FOR VALUES FROM (10) TO (30) PARTITION BY RANGE (day);
      CREATE TABLE ${LONG}b PARTITION OF finding_2 FOR VALUES FROM (10) TO (20);
      INSERT INTO finding SELECT '${A}', n % 20, n::text FROM generate_series(1, 1000) AS n;
      GRANT SELECT, INSERT ON finding TO ${db.roles.app}`,
-  );
-});
-afterEach(async () => {
-  jest.restoreAllMocks();
-  await queryRunner.release();
-  await migrator.destroy();
-  await db.drop();
-});
+);
 
 const byKind = { table: 'finding', columns: ['tenant_id', 'kind'], name: 'finding_kind' } as const;
 
@@ -67,11 +45,6 @@ describe('partitionedIndex', () => {
     await partitionedIndex(byKind).up(queryRunner);
     await expectComplete(3);
     expect(new Set((await treeIndexes()).map(({ index }) => index)).size).toBe(4);
-  });
-
-  it('is run and reverted by TypeORM, killed after any statement', async () => {
-    await queryRunner.query(`DROP TABLE ${LONG}a`);
-    expect(await expectToSurviveKills(db, [partitionedIndex(byKind)])).toBeGreaterThanOrEqual(14);
   });
 
   it('includes partitions that appear while it is made', async () => {
@@ -149,11 +122,23 @@ describe('partitionedIndex', () => {
         read: 'SELECT count(*) FROM (SELECT FROM finding WHERE day = 3 LIMIT 10) AS few',
         write: `INSERT INTO finding VALUES ('${A}', 5, 'new')`,
       },
-      () => new MigrationRun(db, [partitionedIndex(byKind)]).up(),
+      () => runMigration(db, [partitionedIndex(byKind)]),
     );
     expect(traffic.writes).toBeGreaterThan(20);
     expect(traffic.longestWrite).toBeLessThan(LOCK_TIMEOUT);
     expect(traffic.longestRead).toBeLessThan(LOCK_TIMEOUT);
+  });
+});
+
+describe('down', () => {
+  it.each([
+    ['partitionedIndex', partitionedIndex],
+    ['parentIndex', parentIndex],
+  ])('of %s refuses another index of the name, and leaves it', async (_, operation) => {
+    await queryRunner.query('CREATE INDEX finding_kind ON finding (kind)');
+    const before = await catalogSnapshot(db);
+    await expect(operation(byKind).down(queryRunner)).rejects.toThrow('has another index "finding_kind"');
+    expect(await catalogSnapshot(db)).toEqual(before);
   });
 });
 

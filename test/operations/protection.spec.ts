@@ -1,4 +1,3 @@
-import { DataSource, type QueryRunner } from 'typeorm';
 import {
   parentIndex,
   protectedPartition,
@@ -8,36 +7,20 @@ import {
   type PartitionBound,
 } from '../../libs/rls-tenants/src/migrations/index.js';
 import { catalogSnapshot } from '../migrations/catalog-snapshot.js';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
-import { expectToSurviveKills, MigrationRun } from './support/interruption.js';
+import {
+  A,
+  B,
+  db,
+  migrator,
+  queryRunner,
+  reconnect,
+  settings,
+  setTenant,
+  useSchema,
+} from './support/suite.js';
 import { underTraffic } from './support/traffic.js';
 
-const A = '00000000-0000-4000-8000-00000000000a';
-const B = '00000000-0000-4000-8000-00000000000b';
-const setTenant = (tenantId: string) => `SELECT set_config('rls.current_tenant', '${tenantId}', true); `;
-
-// Killing a migration at every statement takes its time on a busy machine.
-jest.setTimeout(60_000);
-
-let db: TestDatabase;
-let migrator: DataSource;
-let queryRunner: QueryRunner;
-
-beforeEach(async () => {
-  jest.spyOn(console, 'log').mockImplementation(() => undefined);
-  db = await createTestDatabase();
-  migrator = await new DataSource({ type: 'postgres', url: db.url('migrator') }).initialize();
-  queryRunner = migrator.createQueryRunner();
-});
-afterEach(async () => {
-  jest.restoreAllMocks();
-  if (queryRunner.isTransactionActive) await queryRunner.rollbackTransaction();
-  await queryRunner.release();
-  await migrator.destroy();
-  await db.drop();
-});
-
-const settings = () => ({ tenantIdType: 'uuid', adminRole: db.roles.admin, appRole: db.roles.app }) as const;
+useSchema();
 
 describe('protectedPartition', () => {
   const january = { from: ['2026-01-01'], to: ['2026-02-01'] };
@@ -72,10 +55,6 @@ describe('protectedPartition', () => {
       { tenant_id: A },
     ]);
     await expect(partition().down(queryRunner)).rejects.toThrow('holds rows, which would be lost');
-  });
-
-  it('is run and reverted by TypeORM, killed after any statement', async () => {
-    expect(await expectToSurviveKills(db, [partition()], false)).toBeGreaterThanOrEqual(10);
   });
 
   it('keeps the partition that is there, and refuses another table of the name', async () => {
@@ -170,7 +149,7 @@ describe('withRlsDisabled', () => {
     });
     await expect(lost).rejects.toThrow();
     expect(await forced()).toBe(true);
-    queryRunner = migrator.createQueryRunner();
+    reconnect();
   });
 });
 
@@ -222,13 +201,5 @@ describe('protectExistingTable', () => {
     const all = Object.values(steps).flat();
     for (const operation of all.toReversed()) await operation.down(queryRunner);
     expect(await catalogSnapshot(db)).toEqual(before);
-  });
-
-  it('has steps that TypeORM runs and reverts one by one', async () => {
-    await queryRunner.query('CREATE TABLE task (id serial PRIMARY KEY, title text)');
-    const steps = protectExistingTable({ ...settings(), table: 'task', indexes: [['title']] });
-    await new MigrationRun(db, steps.addColumn, false).up();
-    await db.asSuperuser('DELETE FROM migrations');
-    expect(await expectToSurviveKills(db, steps.constrain)).toBeGreaterThanOrEqual(10);
   });
 });

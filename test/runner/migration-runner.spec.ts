@@ -282,13 +282,19 @@ describe('a migration that meets the lock of another session', () => {
   it('is tried again after a deadlock', async () => {
     await db.as('migrator', 'CREATE TABLE other (n int)');
     const both = migration('Both1760000000001', sql('LOCK TABLE counter', 'LOCK TABLE other'));
+    // PostgreSQL looks into a wait once, after this time: it must find the holder waiting too, and end the migration.
+    await db.asSuperuser(`ALTER ROLE ${db.roles.migrator} SET deadlock_timeout = '2s'`);
     const holder = await session(db);
-    await holder.query('BEGIN; LOCK TABLE other');
-    const runner = await runnerOf([both], { sleep: () => holder.end() }, { lockTimeoutMs: 10_000 });
+    await holder.query(`SET deadlock_timeout = '1min'; BEGIN; LOCK TABLE other`);
+    let locked: Promise<unknown> | undefined;
+    const sleep = async () => {
+      await locked;
+      await holder.end();
+    };
+    const runner = await runnerOf([both], { sleep }, { lockTimeoutMs: 10_000 });
     const running = runner.run();
-    // The migration waits first, so that it is the one whose wait PostgreSQL looks into and ends.
     await until(db, `SELECT FROM pg_locks WHERE NOT granted AND relation = 'other'::regclass`);
-    await holder.query('LOCK TABLE counter');
+    locked = holder.query('LOCK TABLE counter');
     expect(await running).toEqual(['Both1760000000001']);
     expect(eventsOf(events, 'retry')).toMatchObject([{ reason: 'deadlock' }]);
   });

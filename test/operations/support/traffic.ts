@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 
 /** What readers and writers saw while something else went on. Milliseconds. */
@@ -8,10 +9,13 @@ export interface Traffic {
   longestWrite: number;
 }
 
-/** Reads and writes in a loop on connections of their own while the work goes on. Fails if one of them fails. */
+/**
+ * Reads and writes in a loop on connections of their own while the work goes on, with `pause` milliseconds between two
+ * statements. Fails if one of them fails.
+ */
 export async function underTraffic(
   url: string,
-  { read, write }: { read: string; write: string },
+  { read, write, pause = 0 }: { read: string; write: string; pause?: number },
   work: () => Promise<unknown>,
 ): Promise<Traffic> {
   const stop = new AbortController();
@@ -26,6 +30,7 @@ export async function underTraffic(
         await client.query(sql);
         longest = Math.max(longest, performance.now() - start);
         count += 1;
+        if (pause > 0) await sleep(pause);
       }
     } finally {
       await client.end();

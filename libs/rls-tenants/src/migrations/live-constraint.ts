@@ -61,18 +61,32 @@ export async function addAndValidate(
     await scan(queryRunner, validate);
   } catch (error) {
     // A validation that was only interrupted goes on next time.
-    if (isViolation(error)) await dropConstraint(queryRunner, table, name);
+    if (isViolation(error)) await dropConstraint(queryRunner, table, name, () => definition);
     throw error;
   }
 }
 
-/** Drops the constraint if it is there. */
+/**
+ * Drops the constraint if it is there.
+ *
+ * @param definition What PostgreSQL prints for the one meant; asked only if there is one of that name.
+ * @throws RlsConfigurationError if the name belongs to another constraint, which is not ours to drop.
+ */
 export async function dropConstraint(
   queryRunner: QueryRunner,
   table: LiveTable,
   name: string,
+  definition: () => string | Promise<string>,
 ): Promise<void> {
-  if (!(await liveConstraint(queryRunner, table, name))) return;
+  const found = await liveConstraint(queryRunner, table, name);
+  if (!found) return;
+  const meant = await definition();
+  if (found.definition !== meant) {
+    throw new RlsConfigurationError(
+      `Constraint "${name}" of table "${table.name}" is not the one to drop: it is ${found.definition}, and should be ${meant}.`,
+      'Drop it in an operation of its own, or record the migration as reverted (`rls-tenants migrate fake --revert`).',
+    );
+  }
   await briefly(queryRunner, async (inner) => {
     await inner.query(dropLiveConstraintSql(table, name));
   });

@@ -108,16 +108,21 @@ export async function buildConcurrently(
   );
 }
 
-/** Drops an index while readers and writers go on, if it is there and on that table. */
+/**
+ * Drops an index while readers and writers go on, if it is there.
+ *
+ * @throws RlsConfigurationError if the name belongs to another index, which is not ours to drop.
+ */
 export async function dropConcurrently(
   queryRunner: QueryRunner,
   table: LiveTable,
   name: string,
+  definition: IndexDefinition,
 ): Promise<void> {
   const index = { schema: table.schema, name };
   const found = await liveIndex(queryRunner, index);
   if (!found) return;
-  if (found.tableOid !== table.oid) throw otherTable(name, table, found);
+  await checkSameIndex(queryRunner, table, index, definition, found);
   await withSettings(queryRunner, { lock_timeout: '0', statement_timeout: '0' }, () =>
     queryRunner.query(dropLiveIndexSql(index, true)).then(() => undefined),
   );

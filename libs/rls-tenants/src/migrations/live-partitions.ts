@@ -78,21 +78,21 @@ function invalidAttached(root: LiveTable, name: string, own: string): RlsConfigu
   );
 }
 
-/** Drops the index of the partitioned table, and with it those of its partitions. */
+/**
+ * Drops the index of the partitioned table, and with it those of its partitions.
+ *
+ * @throws RlsConfigurationError if the name belongs to another index, which is not ours to drop.
+ */
 export async function dropPartitioned(
   queryRunner: QueryRunner,
   root: LiveTable,
   name: string,
+  definition: IndexDefinition,
 ): Promise<void> {
   const index = { schema: root.schema, name };
   const found = await liveIndex(queryRunner, index);
   if (!found) return;
-  if (found.tableOid !== root.oid) {
-    throw new RlsConfigurationError(
-      `Index "${name}" is on table ${found.tableName}, not on table "${root.name}".`,
-      'Drop the index of the other table in an operation of its own.',
-    );
-  }
+  await checkSameIndex(queryRunner, root, index, definition, found);
   await briefly(queryRunner, async () => {
     await queryRunner.query(dropLiveIndexSql(index, false));
   });
@@ -103,11 +103,12 @@ export async function dropOnPartitions(
   queryRunner: QueryRunner,
   root: LiveTable,
   name: string,
+  definition: IndexDefinition,
 ): Promise<void> {
   for (const { table, name: own, found } of await treeIndexes(queryRunner, root, name)) {
     if (table.parentOid === null || !found || found.parentOid !== null) continue;
-    if (table.partitioned) await dropPartitioned(queryRunner, table, own);
-    else await dropConcurrently(queryRunner, table, own);
+    if (table.partitioned) await dropPartitioned(queryRunner, table, own, definition);
+    else await dropConcurrently(queryRunner, table, own, definition);
   }
 }
 

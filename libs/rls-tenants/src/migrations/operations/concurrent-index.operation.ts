@@ -36,7 +36,12 @@ export function concurrentIndex(options: ConcurrentIndexOptions): RlsOperation {
       await buildConcurrently(queryRunner, live, liveIndexName(queryRunner, options), options);
     },
     async (queryRunner) =>
-      dropConcurrently(queryRunner, await liveTable(queryRunner, table), liveIndexName(queryRunner, options)),
+      dropConcurrently(
+        queryRunner,
+        await liveTable(queryRunner, table),
+        liveIndexName(queryRunner, options),
+        options,
+      ),
   );
 }
 

@@ -46,7 +46,10 @@ export function checkConstraint({ table, name, expression }: CheckConstraintOpti
         add: addCheckSql(live, name, expression),
       });
     },
-    async (queryRunner) => dropConstraint(queryRunner, await liveTable(queryRunner, table), name),
+    async (queryRunner) => {
+      const live = await liveTable(queryRunner, table);
+      await dropConstraint(queryRunner, live, name, () => printedCheck(queryRunner, live, expression));
+    },
   );
 }
 
@@ -73,7 +76,9 @@ export function notNull({ table, column }: NotNullOptions): RlsOperation {
     },
     async (queryRunner) => {
       const live = await liveTable(queryRunner, table);
-      await dropConstraint(queryRunner, live, notNullCheckName(live.name, column));
+      await dropConstraint(queryRunner, live, notNullCheckName(live.name, column), () =>
+        printedCheck(queryRunner, live, notNullExpression(column)),
+      );
       if (!(await isNotNull(queryRunner, live, column))) return;
       await briefly(queryRunner, async (inner) => {
         await inner.query(notNullSql(live, column, 'DROP'));

@@ -1,5 +1,6 @@
 import type { QueryRunner } from 'typeorm';
 import { RlsConfigurationError } from '../../errors.js';
+import type { IndexDefinition } from '../../policies/index.js';
 import { liveTable, type LiveTable } from '../live-index.js';
 import {
   buildOnPartitions,
@@ -25,10 +26,10 @@ export function partitionedIndex(options: PartitionedIndexOptions): RlsOperation
   return partitionedSteps(
     `create an index on partitioned table "${options.table}"`,
     options,
-    (queryRunner, root, name) => buildPartitioned(queryRunner, root, name, options),
+    buildPartitioned,
     async (queryRunner, root, name) => {
-      await dropPartitioned(queryRunner, root, name);
-      await dropOnPartitions(queryRunner, root, name);
+      await dropPartitioned(queryRunner, root, name, options);
+      await dropOnPartitions(queryRunner, root, name, options);
     },
   );
 }
@@ -41,7 +42,7 @@ export function partitionIndexes(options: PartitionedIndexOptions): RlsOperation
   return partitionedSteps(
     `create an index on every partition of table "${options.table}"`,
     options,
-    (queryRunner, root, name) => buildOnPartitions(queryRunner, root, name, options),
+    buildOnPartitions,
     dropOnPartitions,
   );
 }
@@ -54,12 +55,17 @@ export function parentIndex(options: PartitionedIndexOptions): RlsOperation {
   return partitionedSteps(
     `create the index of partitioned table "${options.table}" out of its partitions'`,
     options,
-    (queryRunner, root, name) => buildPartitioned(queryRunner, root, name, options),
+    buildPartitioned,
     dropPartitioned,
   );
 }
 
-type PartitionedStep = (queryRunner: QueryRunner, root: LiveTable, name: string) => Promise<void>;
+type PartitionedStep = (
+  queryRunner: QueryRunner,
+  root: LiveTable,
+  name: string,
+  definition: IndexDefinition,
+) => Promise<void>;
 
 function partitionedSteps(
   description: string,
@@ -72,7 +78,7 @@ function partitionedSteps(
     if (!root.partitioned) {
       throw new RlsConfigurationError(`Table "${options.table}" is not partitioned.`, 'Use concurrentIndex.');
     }
-    await step(queryRunner, root, liveIndexName(queryRunner, options));
+    await step(queryRunner, root, liveIndexName(queryRunner, options), options);
   };
   return steps(description, onRoot(up), onRoot(down));
 }

@@ -62,8 +62,9 @@ export function uniqueConstraint(options: UniqueConstraintOptions): RlsOperation
     },
     async (queryRunner) => {
       const live = await liveTable(queryRunner, table);
-      await dropConstraint(queryRunner, live, nameIn(queryRunner));
-      await dropConcurrently(queryRunner, live, nameIn(queryRunner));
+      const name = nameIn(queryRunner);
+      await dropConstraint(queryRunner, live, name, () => printedUnique(queryRunner, columns));
+      await dropConcurrently(queryRunner, live, name, { columns, unique: true });
     },
   );
 }

@@ -42,7 +42,7 @@ interface Key {
  * wrong, and drops the plain key that it replaces. `down` restores that in the same way. For a ConcurrentMigration.
  *
  * @throws RlsConfigurationError if row-level security hides rows from the migration's role, if the name belongs to another
- * constraint, or if the replaced key is not as stated; PostgreSQL's 23503 if a row references another tenant's, and then
+ * constraint (in `down` too), or if the replaced key is not as stated; PostgreSQL's 23503 if a row references another tenant's, and then
  * the key is gone again.
  */
 export function validatedForeignKey(options: CompositeForeignKeyOptions): RlsOperation {
@@ -58,13 +58,13 @@ export function validatedForeignKey(options: CompositeForeignKeyOptions): RlsOpe
       const done = (await liveConstraint(queryRunner, live, key.key.name))?.validated;
       if (replaced && !done) await checkReplaced(queryRunner, replaced);
       await addForeignKey(queryRunner, live, key);
-      if (replaced) await dropConstraint(queryRunner, live, replaced.name);
+      if (replaced) await dropForeignKey(queryRunner, live, plain(replaced));
     },
     async (queryRunner) => {
       const live = await liveTable(queryRunner, table);
       const replaced = replacedKey(queryRunner, options);
       if (replaced) await addForeignKey(queryRunner, live, plain(replaced));
-      await dropConstraint(queryRunner, live, compositeKey(queryRunner, options).name);
+      await dropForeignKey(queryRunner, live, composite(compositeKey(queryRunner, options)));
     },
   );
 }
@@ -92,11 +92,15 @@ async function addForeignKey(queryRunner: QueryRunner, table: LiveTable, wanted:
     }),
   );
   if (orphans === '0') return;
-  await dropConstraint(queryRunner, table, key.name);
+  await dropForeignKey(queryRunner, table, wanted);
   throw new RlsConfigurationError(
     `Table "${key.table}" has ${orphans} rows whose (${columns.map(({ column }) => column).join(', ')}) is in no row of table "${key.referencedTable}", although foreign key "${key.name}" was validated.`,
     'It was validated by a role that does not see all rows. Correct these rows, then run the migration again.',
   );
+}
+
+function dropForeignKey(queryRunner: QueryRunner, table: LiveTable, wanted: Key): Promise<void> {
+  return dropConstraint(queryRunner, table, wanted.key.name, () => printedForeignKey(queryRunner, wanted));
 }
 
 function composite(key: CompositeForeignKey): Key {
