@@ -6,6 +6,7 @@ import {
   type BackfillDefinition,
 } from '../../libs/rls-tenants/src/backfill/index.js';
 import { isolateDataSource } from '../../libs/rls-tenants/src/connection/index.js';
+import { tenantContext } from '../../libs/rls-tenants/src/context/tenant-context.js';
 import {
   NoTenantContextError,
   RlsConfigurationError,
@@ -237,9 +238,9 @@ describe('set', () => {
     ['words', { set: { hits: 'hits + nothing' }, parameters: [] }, 'column "nothing" does not exist'],
     ['parameters', { parameters: ['one'] }, 'invalid input syntax for type integer'],
     ['condition', { where: 'hits / hits = 1' }, 'division by zero'],
-  ])('fails at once, and skips nothing, where its %s are wrong', async (_, change, message) => {
+  ])('fails at once, and skips nothing, where this is wrong: its %s', async (_, change, message) => {
     const logger = memoryLogger();
-    const backfill = await backfillOf(db, [{ ...failing, ...change } as BackfillDefinition], { logger });
+    const backfill = await backfillOf(db, [{ ...failing, ...change }], { logger });
     await expect(backfill.run('failing')).rejects.toThrow(message);
     expect(logger.lines.join()).not.toContain('skipped row');
     expect(await hits(db)).toEqual({ 0: 50 });
@@ -280,6 +281,40 @@ describe('locks', () => {
       { id: 3, slug: null },
     ]);
     expect(await hits(db)).toEqual({ 0: 1, 1: 48 });
+  });
+
+  it('wait for the disk at the end of a tenant only', async () => {
+    await db.asSuperuser(
+      `CREATE TABLE committed (n serial, tenant_id uuid, synchronous text);
+       CREATE FUNCTION note_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+       BEGIN
+         INSERT INTO committed (tenant_id, synchronous) VALUES (NEW.tenant_id, current_setting('synchronous_commit'));
+         RETURN NULL;
+       END $$;
+       CREATE CONSTRAINT TRIGGER note_commit AFTER UPDATE ON rls_backfill_progress
+       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_commit()`,
+    );
+    try {
+      // As a server has it by default; that of the tests waits for no disk at all.
+      const extra = { options: '-c synchronous_commit=on' };
+      const dataSource = await db.isolated({}, { poolSize: 1, extra });
+      await new Backfill(dataSource, [FILL_SLUGS], { logger: memoryLogger() }).run('fill-slugs');
+      const commits = await db.asSuperuser<{ settings: string[] }>(
+        'SELECT array_agg(synchronous ORDER BY n) AS settings FROM committed GROUP BY tenant_id',
+      );
+      expect(commits).toHaveLength(2);
+      for (const { settings } of commits) {
+        expect(settings.length).toBeGreaterThanOrEqual(3);
+        expect(settings.pop()).toBe('on');
+        expect(new Set(settings)).toEqual(new Set(['off']));
+      }
+      const after = () => dataSource.query(`SELECT current_setting('synchronous_commit') AS after`);
+      expect(await tenantContext(tenant(1), after)).toEqual([{ after: 'on' }]);
+    } finally {
+      await db.asSuperuser(
+        'DROP TRIGGER note_commit ON rls_backfill_progress; DROP FUNCTION note_commit; DROP TABLE committed',
+      );
+    }
   });
 
   it('of a batch let other transactions refer to its rows', async () => {

@@ -16,9 +16,16 @@ export const BEGIN_PROGRESS = `INSERT INTO ${PROGRESS} (backfill, tenant_id) VAL
 export const CLAIM = `SELECT cursor, state = 'done' AS done, set_config('lock_timeout', $3, true)
 FROM ${PROGRESS} WHERE backfill = $1 AND tenant_id = $2 FOR NO KEY UPDATE SKIP LOCKED`;
 
-/** `$1` backfill, `$2` tenant, `$3` cursor or NULL to leave it, `$4` and `$5` rows done and skipped, `$6` state. */
+/**
+ * `$1` backfill, `$2` tenant, `$3` cursor or NULL to leave it, `$4` and `$5` rows done and skipped, `$6` state.
+ *
+ * Rows are locked until the commit is through, which on a busy disk took longer than the rows did. So no commit waits for
+ * the disk but a tenant's last, which brings all before it there: what a crash of the server takes are whole batches,
+ * their cursor included, of tenants that are not finished.
+ */
 export const ADVANCE = `UPDATE ${PROGRESS} SET cursor = coalesce($3::text[], cursor), rows_done = rows_done + $4,
-  rows_skipped = rows_skipped + $5, state = $6, updated_at = now() WHERE backfill = $1 AND tenant_id = $2`;
+  rows_skipped = rows_skipped + $5, state = $6, updated_at = now() WHERE backfill = $1 AND tenant_id = $2
+RETURNING CASE WHEN state = 'running' THEN set_config('synchronous_commit', 'off', true) END`;
 
 /** `$1` backfill: what is kept of it, over all tenants that the context sees. */
 export const SUMMARY = `SELECT count(*)::int AS tenants, count(*) FILTER (WHERE state = 'done')::int AS "tenantsDone",

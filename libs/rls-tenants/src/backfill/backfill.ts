@@ -43,7 +43,7 @@ export interface BackfillTotals {
   rowsDone: number;
   rowsSkipped: number;
   batches: number;
-  /** The longest transaction, and so the longest time a row was locked, in milliseconds. */
+  /** The longest transaction that found rows, and so the longest time a row was locked, in milliseconds. */
   longestBatchMs: number;
 }
 
@@ -334,12 +334,17 @@ class Run {
     readonly bar: ProgressBar,
   ) {}
 
-  async timed<T>(transaction: () => Promise<T>): Promise<T> {
+  /** Times a transaction. One that found no row locked none, and one that failed may have. */
+  async timed(transaction: () => Promise<BatchResult | undefined>): Promise<BatchResult | undefined> {
     const start = performance.now();
+    const taken = () => Math.max(this.totals.longestBatchMs, performance.now() - start);
     try {
-      return await transaction();
-    } finally {
-      this.totals.longestBatchMs = Math.max(this.totals.longestBatchMs, performance.now() - start);
+      const batch = await transaction();
+      if (batch && batch.rowsDone + batch.rowsSkipped > 0) this.totals.longestBatchMs = taken();
+      return batch;
+    } catch (error) {
+      this.totals.longestBatchMs = taken();
+      throw error;
     }
   }
 
