@@ -1,12 +1,20 @@
 import { DataSource } from 'typeorm';
 import {
   auditDatabase,
+  auditTables,
   AUDIT_RULES,
   isFailure,
   type AuditOptions,
 } from '../../libs/rls-tenants/src/audit/index.js';
 import { RlsConfigurationError } from '../../libs/rls-tenants/src/errors.js';
-import { B, createNoteDatabase, declared, NOTE_COLUMNS, type NoteDatabase } from './audit-support.js';
+import {
+  B,
+  createNoteDatabase,
+  declared,
+  NOTE_COLUMNS,
+  withQuery,
+  type NoteDatabase,
+} from './audit-support.js';
 
 describe('auditDatabase', () => {
   let db: NoteDatabase;
@@ -23,7 +31,7 @@ describe('auditDatabase', () => {
 
   const audit = (options: AuditOptions = {}) =>
     auditDatabase(dataSource, { adminRole: db.roles.admin, ...options });
-  const refused = async (options: AuditOptions, message: RegExp) => {
+  const expectRefused = async (options: AuditOptions, message: RegExp) => {
     const promise = audit(options);
     await expect(promise).rejects.toThrow(RlsConfigurationError);
     await expect(promise).rejects.toThrow(message);
@@ -77,14 +85,14 @@ describe('auditDatabase', () => {
       'public.note',
     ]);
     expect(await tables({ tenantTables: ['plain'] })).toContain('public.plain');
-    await refused({ tenantTables: ['nowhere'] }, /no table "nowhere"/);
+    await expectRefused({ tenantTables: ['nowhere'] }, /no table "nowhere"/);
     await db.as('migrator', 'DROP TABLE by_policy, by_column, plain');
   });
 
   it('looks at the schemas it is told to, and refuses one that does not exist', async () => {
     await db.as('migrator', `CREATE SCHEMA other; CREATE TABLE other.t (tenant_id uuid)`);
     expect((await audit({ schemas: ['other'] })).tables).toMatchObject([{ table: 'other.t' }]);
-    await refused({ schemas: ['public', 'nowhere'] }, /Schema "nowhere" does not exist/);
+    await expectRefused({ schemas: ['public', 'nowhere'] }, /Schema "nowhere" does not exist/);
     await db.as('migrator', 'DROP SCHEMA other CASCADE');
   });
 
@@ -95,17 +103,17 @@ describe('auditDatabase', () => {
     expect(skipped).toContainEqual(
       expect.objectContaining({ id: 'RLS001', reason: 'Other rules were asked for.' }),
     );
-    await refused({ rules: ['RLS999'] }, /no rule "RLS999"/);
+    await expectRefused({ rules: ['RLS999'] }, /no rule "RLS999"/);
   });
 
   it('nothing that looks like a tenant table is an error, not a clean result', async () => {
     await db.as('migrator', 'CREATE SCHEMA empty');
-    await refused({ schemas: ['empty'] }, /nothing to check: no table in the schemas empty/);
+    await expectRefused({ schemas: ['empty'] }, /nothing to check: no table in the schemas empty/);
   });
 
   it('no rights to read the catalog is an error, not a clean result', async () => {
     await db.asSuperuser('REVOKE SELECT ON pg_catalog.pg_policy FROM PUBLIC');
-    await refused({}, /no rights to check: permission denied for (table|relation) pg_policy/);
+    await expectRefused({}, /no rights to check: permission denied for (table|relation) pg_policy/);
     await db.asSuperuser('GRANT SELECT ON pg_catalog.pg_policy TO PUBLIC');
     expect((await audit()).tables).toHaveLength(1);
   });
@@ -119,7 +127,7 @@ describe('the time an audit takes', () => {
   });
   afterAll(() => db.drop());
 
-  /** Tables with three policies, an index and a composite foreign key each, protected as the library does it. */
+  /** Tables with three policies and an index each, protected as the library does it. */
   const addTables = (from: number, to: number) =>
     db.as(
       'migrator',
@@ -133,14 +141,18 @@ describe('the time an audit takes', () => {
          CREATE POLICY t%1$s_floor ON t%1$s AS RESTRICTIVE FOR SELECT USING (body <> %2$L);
          GRANT SELECT, INSERT, UPDATE, DELETE ON t%1$s TO ${db.roles.app}', n, 'gone'); END LOOP; END $$`,
     );
+  /** All rules, in milliseconds; the better of two. */
   const measured = async (tables: number) => {
     const names = Array.from({ length: tables }, (_, n) => declared(`t${n + 1}`));
     const times: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      const start = performance.now();
-      await db.findingsOf('RLS080', names);
-      times.push(performance.now() - start);
-    }
+    await withQuery(db.url('app'), async (query) => {
+      for (let round = 0; round < 2; round++) {
+        const start = performance.now();
+        const report = await auditTables(query, names, { adminRole: db.roles.admin });
+        times.push(performance.now() - start);
+        expect(report.tables).toHaveLength(tables + 1);
+      }
+    });
     return Math.min(...times);
   };
 

@@ -12,7 +12,7 @@ export function tablesText(report: AuditReport, verbose: boolean, colors: Colors
       : `${paint(colors, 'bold', title)}\n${tables.map((table) => tableText(table, verbose, colors)).join('')}\n`;
   };
   const subject = `Role "${report.role}" on database "${report.database}" (PostgreSQL ${report.serverVersion})`;
-  return `${subject}\n\n${section('Tenant-scoped tables:', 'entity')}${section('Join tables:', 'join-table')}`;
+  return `${subject}\n\n${section('Tenant-scoped tables:', 'entity')}${section('Join tables:', 'join-table')}${section('Tables that no entity declares:', 'recognised')}`;
 }
 
 function tableText(
