@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { CheckRlsCommand } from './check-rls.command.js';
 import { ConsolidateSchemasCommand } from './consolidate-schemas.command.js';
+import { GenerateMigrationCommand } from './generate-migration.command.js';
 import { MigrateCommand } from './migrate.command.js';
 import { LintMigrationsCommand } from './lint-migrations.command.js';
 import { SetupRolesCommand } from './setup-roles.command.js';
@@ -10,6 +11,7 @@ import { SetupRolesCommand } from './setup-roles.command.js';
   providers: [
     CheckRlsCommand,
     ConsolidateSchemasCommand,
+    GenerateMigrationCommand,
     LintMigrationsCommand,
     MigrateCommand,
     SetupRolesCommand,

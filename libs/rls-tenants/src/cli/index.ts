@@ -6,3 +6,4 @@ export { SetupRolesCommand } from './setup-roles.command.js';
 export { MIGRATION_DATA_SOURCE, MigrateCommand } from './migrate.command.js';
 export { LintMigrationsCommand } from './lint-migrations.command.js';
 export { ConsolidateSchemasCommand } from './consolidate-schemas.command.js';
+export { GenerateMigrationCommand } from './generate-migration.command.js';

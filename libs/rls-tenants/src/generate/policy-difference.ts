@@ -98,6 +98,14 @@ export function protectionStep(
   );
 }
 
+/** What a table's policies lack. */
+export interface PolicyDifference {
+  readonly steps: readonly OperationStep[];
+  readonly notes: readonly Note[];
+  /** Nothing of the library's is there: the steps protect the table as a whole, grants included. */
+  readonly isUnprotected: boolean;
+}
+
 /**
  * What it takes to make the policies of an existing table, and what of row-level security is switched on, what the entities
  * declare. Policies are compared as `check-rls` compares them: by meaning, and not by text.
@@ -108,7 +116,7 @@ export function policyDifference(
   table: ExistingTable,
   catalog: Catalog,
   roles: ProtectionRoles,
-): { steps: OperationStep[]; notes: Note[] } {
+): PolicyDifference {
   const { live, declared } = table;
   const policies = expectedPolicies(table).map((expected) => ({
     expected,
@@ -116,12 +124,12 @@ export function policyDifference(
   }));
   const notes = wideningNotes(table, catalog);
   if (!live.rlsEnabled && !live.rlsForced && policies.every(({ found }) => !found)) {
-    return { steps: [protectionStep(declared, roles)], notes };
+    return { steps: [protectionStep(declared, roles)], notes, isUnprotected: true };
   }
   const steps = policies.flatMap(({ expected, found }) =>
     found ? alterStep(table, catalog, expected, found) : [createStep(declared.table, expected)],
   );
-  return { steps: [...steps, ...switchSteps(table)], notes };
+  return { steps: [...steps, ...switchSteps(table)], notes, isUnprotected: false };
 }
 
 function createStep(table: string, { name, predicate, role }: ExpectedPolicy): OperationStep {

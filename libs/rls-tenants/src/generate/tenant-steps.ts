@@ -25,6 +25,7 @@ export async function tenantSteps(
   await checkBackfilled(queryRunner, declared, catalog);
   const steps: OperationStep[] = [];
   const notes: Note[] = [];
+  const inUse: string[] = [];
   for (const table of declared) {
     const existing = existingTable(table, catalog, roles);
     if (!existing) {
@@ -32,13 +33,21 @@ export async function tenantSteps(
       continue;
     }
     const difference = policyDifference(existing, catalog, roles);
-    const isProtected = existing.live.rlsEnabled || existing.live.rlsForced;
     steps.push(...difference.steps);
-    // protectTable() grants what is lacking by itself.
-    if (isProtected) steps.push(...(await grantDifference(queryRunner, table.table, roles)));
     notes.push(...difference.notes);
+    // protectTable() grants what is lacking by itself.
+    if (difference.isUnprotected) inUse.push(`"${table.table}"`);
+    else steps.push(...(await grantDifference(queryRunner, table.table, roles)));
   }
-  return { steps, notes };
+  return { steps, notes: inUse.length === 0 ? notes : [...notes, contextFirst(inUse)] };
+}
+
+function contextFirst(tables: readonly string[]): Note {
+  return {
+    kind: 'advice',
+    statements: [],
+    reason: `Once its alter file has run, a table shows rows to a tenant only: table ${tables.join(', ')}. Deploy code that works in a tenant context first.`,
+  };
 }
 
 function catalogOf(
