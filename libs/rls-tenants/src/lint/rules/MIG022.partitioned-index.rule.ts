@@ -1,8 +1,10 @@
 import { objectName, parseTableName, quoteIdentifier, quoteTable } from '../../policies/index.js';
 import { createdTables } from '../context.js';
-import { correctedFile } from '../corrected-file.js';
+import type { ChangeOf } from '../changes.js';
+import { correctedFile, operationsFile } from '../corrected-file.js';
 import type { CorrectedFile } from '../finding.js';
 import type { Migration } from '../migration.js';
+import { indexOptions } from '../operation-options.js';
 import { changes, defineRule } from '../rule.js';
 
 /** MIG022: CREATE INDEX on a partitioned table builds the index of every partition under a SHARE lock on all of them, and CONCURRENTLY is refused there. */
@@ -23,14 +25,28 @@ export const partitionedIndex = defineRule({
           ? `PostgreSQL refuses CREATE INDEX CONCURRENTLY on the partitioned table "${change.table}".`
           : `SHARE lock on "${change.table}" and all its partitions: no writes until the last partition's index is built.`,
         fix: 'Build the index of each partition CONCURRENTLY in one migration, then create it ON ONLY the parent and attach them in the next.',
-        files: twoSteps(migration, statement.sql, change.table, name),
+        files: twoSteps(migration, statement.sql, change, name),
       };
     }
   },
 });
 
-/** Both files, with one partition as the example: only the database knows which there are. */
-function twoSteps(migration: Migration, sql: string, table: string, name: string): CorrectedFile[] {
+function twoSteps(
+  migration: Migration,
+  sql: string,
+  change: ChangeOf<'create-index'>,
+  name: string,
+): CorrectedFile[] {
+  const { table } = change;
+  const options = indexOptions(sql, change, name);
+  if (!options) return twoStepsInSql(migration, sql, table, name);
+  const step = (slug: string, after: number, operation: string) =>
+    operationsFile(migration, { slug: `${table}-index-${slug}`, after, operations: [[operation, options]] });
+  return [step('partitions', 1, 'partitionIndexes'), step('parent', 2, 'parentIndex')];
+}
+
+/** With one partition as the example: only the database knows which there are. */
+function twoStepsInSql(migration: Migration, sql: string, table: string, name: string): CorrectedFile[] {
   const partition = `${parseTableName(table).name}_PARTITION`;
   const child = objectName(partition, name);
   const drop = `DROP INDEX CONCURRENTLY IF EXISTS ${quoteIdentifier(child)}`;

@@ -1,6 +1,7 @@
 import { objectName, parseTableName, quoteIdentifier, quoteTable } from '../../policies/index.js';
 import { constraintsOnExisting } from '../context.js';
-import { correctedFile } from '../corrected-file.js';
+import { operationsFile } from '../corrected-file.js';
+import { isPlainUnique } from '../operation-options.js';
 import { defineRule } from '../rule.js';
 
 /** MIG024: ADD CONSTRAINT … UNIQUE builds its index under ACCESS EXCLUSIVE: neither reads nor writes until it is built. */
@@ -18,27 +19,20 @@ export const uniqueConstraintDirect = defineRule({
         constraint.name ?? objectName(parseTableName(table).name, `${constraint.columns.join('_')}_key`);
       const columns = constraint.columns.map(quoteIdentifier).join(', ');
       const build = `CREATE UNIQUE INDEX CONCURRENTLY ${quoteIdentifier(name)} ON ${quoteTable(table)} (${columns})`;
-      const drop = `DROP INDEX CONCURRENTLY IF EXISTS ${quoteIdentifier(name)}`;
       const use = `ALTER TABLE ${quoteTable(table)} ADD CONSTRAINT ${quoteIdentifier(name)} UNIQUE USING INDEX ${quoteIdentifier(name)}`;
       yield {
         at: statement,
         message: `ACCESS EXCLUSIVE lock on "${table}" while the unique index is built: no reads, no writes.`,
         fix: `${build};\n${use};`,
-        files: [
-          correctedFile(migration, {
-            slug: `${table}-unique-index`,
-            after: 1,
-            transaction: false,
-            up: [drop, build],
-            down: [drop],
-          }),
-          correctedFile(migration, {
-            slug: `${table}-unique-constraint`,
-            after: 2,
-            up: [use],
-            down: [`ALTER TABLE ${quoteTable(table)} DROP CONSTRAINT ${quoteIdentifier(name)}`],
-          }),
-        ],
+        ...(isPlainUnique(statement.sql) && {
+          files: [
+            operationsFile(migration, {
+              slug: `${table}-unique-constraint`,
+              after: 1,
+              operations: [['uniqueConstraint', { table, columns: constraint.columns, name }]],
+            }),
+          ],
+        }),
       };
     }
   },

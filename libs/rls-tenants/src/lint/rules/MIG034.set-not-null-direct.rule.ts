@@ -1,6 +1,6 @@
 import { objectName, parseTableName, quoteIdentifier, quoteTable } from '../../policies/index.js';
 import { type LintContext, createdTables } from '../context.js';
-import { correctedFile } from '../corrected-file.js';
+import { operationsFile } from '../corrected-file.js';
 import { changes, defineRule } from '../rule.js';
 
 /** MIG034: SET NOT NULL reads the whole table under ACCESS EXCLUSIVE, unless a validated CHECK (column IS NOT NULL) has proven it already. */
@@ -20,23 +20,15 @@ export const setNotNullDirect = defineRule({
       const add = `${alter} ADD CONSTRAINT ${quoteIdentifier(name)} CHECK (${quoteIdentifier(column)} IS NOT NULL) NOT VALID`;
       const validate = `${alter} VALIDATE CONSTRAINT ${quoteIdentifier(name)}`;
       const dropCheck = `${alter} DROP CONSTRAINT ${quoteIdentifier(name)}`;
-      const nullable = `${alter} ALTER COLUMN ${quoteIdentifier(column)} DROP NOT NULL`;
       yield {
         at: statement,
         message: `ACCESS EXCLUSIVE lock on "${table}" while every row is read: no reads, no writes.`,
         fix: `${add};\n${validate};\n${statement.sql};\n${dropCheck};`,
         files: [
-          correctedFile(migration, {
-            slug: `${table}-${column}-check`,
-            after: 1,
-            up: [add],
-            down: [dropCheck],
-          }),
-          correctedFile(migration, {
+          operationsFile(migration, {
             slug: `${table}-${column}-not-null`,
-            after: 2,
-            up: [validate, `${alter} ALTER COLUMN ${quoteIdentifier(column)} SET NOT NULL`, dropCheck],
-            down: [nullable, add],
+            after: 1,
+            operations: [['notNull', { table, column }]],
           }),
         ],
       };
