@@ -85,6 +85,23 @@ All 4 RLS-protected tables verified.
     );
   });
 
+  it('needs no entities with --url: tables are recognised, and what could not be judged is skipped', async () => {
+    const withoutEntities = (options: CheckRlsOptions) => run({ url: db.url('app'), ...options });
+    expect(await withoutEntities({})).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Tables that no entity declares:\n  note (public.note): '),
+    });
+    const { skipped } = JSON.parse((await withoutEntities({ format: 'json' })).stdout) as {
+      skipped: { id: string }[];
+    };
+    expect(skipped).toContainEqual(expect.objectContaining({ id: 'RLS080' }));
+    await db.as('migrator', 'CREATE SCHEMA empty');
+    expect(await withoutEntities({ schemas: ['empty'] })).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('nothing to check'),
+    });
+  });
+
   it('--verbose prints the live expressions with their command and roles', async () => {
     const { stdout } = await run({ verbose: true });
     const expression = `(tenant_id = ( SELECT (NULLIF(current_setting('rls.current_tenant'::text, true), ''::text))::uuid AS "nullif"))`;

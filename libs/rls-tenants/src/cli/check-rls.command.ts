@@ -1,6 +1,6 @@
 import { Inject, Optional } from '@nestjs/common';
 import { Command, CommandRunner, Help, Option } from 'nest-commander';
-import type { DataSource } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { RlsConfigurationError } from '../errors.js';
 import { DEFAULT_ADMIN_ROLE } from '../policies/index.js';
 import { checkRls, type CheckRlsOptions } from './check-rls.js';
@@ -30,15 +30,22 @@ export class CheckRlsCommand extends CommandRunner {
   }
 
   async run(_arguments: string[], { dataSource, ...options }: CheckRlsCommandOptions = {}): Promise<void> {
-    process.exitCode = await checkRls(() => this.load(dataSource), options, processOutput());
+    process.exitCode = await checkRls(() => this.load(dataSource, options.url), options, processOutput());
   }
 
-  private async load(file: string | undefined): Promise<DataSource> {
+  private async load(file: string | undefined, url: string | undefined): Promise<DataSource> {
+    if (file !== undefined && url !== undefined) {
+      throw new RlsConfigurationError(
+        'Both --data-source and --url are given.',
+        'Pass --data-source, which knows the entities; --url is for where they are not at hand.',
+      );
+    }
+    if (url !== undefined) return new DataSource({ type: 'postgres', url });
     if (file !== undefined) return loadDataSource(file);
     if (this.defaultDataSource) return this.defaultDataSource();
     throw new RlsConfigurationError(
       'No --data-source is given.',
-      'Name a module that exports a TypeORM DataSource: --data-source dist/data-source.js',
+      'Name a module that exports a TypeORM DataSource: --data-source dist/data-source.js, or a database: --url postgres://…',
     );
   }
 
@@ -48,6 +55,19 @@ export class CheckRlsCommand extends CommandRunner {
   })
   parseDataSource(file: string): string {
     return file;
+  }
+
+  @Option({
+    flags: '--url <connection string>',
+    description: 'database to audit without entities: tenant tables are recognised by column or policy',
+  })
+  parseUrl(url: string): string {
+    return url;
+  }
+
+  @Option({ flags: '--schemas <names>', description: 'schemas to audit, separated by commas (default: all)' })
+  parseSchemas(names: string): string[] {
+    return names.split(',').map((name) => name.trim());
   }
 
   @Option({ flags: '--role <name>', description: "login role to audit instead of the connection's own" })
@@ -98,6 +118,7 @@ to run.
 Examples:
   $ rls-tenants check-rls --data-source dist/data-source.js
   $ rls-tenants check-rls --data-source dist/data-source.js --verbose
+  $ rls-tenants check-rls --url postgres://app@localhost/shop --schemas public,billing
   $ rls-tenants check-rls --data-source dist/data-source.js --role app --admin-role rls_admin
   $ rls-tenants check-rls --data-source dist/data-source.js --format json > rls-report.json
 

@@ -1,5 +1,11 @@
 import type { DataSource } from 'typeorm';
-import { auditDataSource, isFailure, type AuditOptions, type AuditReport } from '../audit/index.js';
+import {
+  auditDatabase,
+  auditDataSource,
+  isFailure,
+  type AuditOptions,
+  type AuditReport,
+} from '../audit/index.js';
 import { findingsText, jsonText, tablesText, verifiedText } from './check-rls.report.js';
 import { explain, type CliOutput } from './cli-output.js';
 import { initializeUntouched } from './data-source-file.js';
@@ -12,12 +18,14 @@ export interface CheckRlsOptions extends AuditOptions {
   /** Writes nothing unless something is found; wins over `verbose`. */
   quiet?: boolean | undefined;
   format?: 'text' | 'json' | undefined;
+  /** Connection string of a database whose entities are not at hand: its tenant tables are recognised. */
+  url?: string | undefined;
 }
 
 /**
  * Audits a data source and reports. The report goes to stdout; findings in text form and errors go to stderr.
  *
- * @param load gives the data source; it is initialized here if it is not yet, and destroyed in any case.
+ * @param load gives the data source, which needs no entities where `url` is given; it is initialized here if it is not yet, and destroyed in any case.
  * @returns the exit code; it never throws.
  */
 export async function checkRls(
@@ -51,10 +59,10 @@ function write(
   if (!failed && !quiet) output.out(verifiedText(report, output));
 }
 
-async function auditOnce(dataSource: DataSource, options: AuditOptions): Promise<AuditReport> {
+async function auditOnce(dataSource: DataSource, { url, ...options }: CheckRlsOptions): Promise<AuditReport> {
   if (!dataSource.isInitialized) await initializeUntouched(dataSource);
   try {
-    return await auditDataSource(dataSource, options);
+    return await (url === undefined ? auditDataSource : auditDatabase)(dataSource, options);
   } finally {
     await dataSource.destroy();
   }
