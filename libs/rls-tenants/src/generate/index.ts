@@ -1,6 +1,7 @@
 export { pairStatements, type PairedStatements } from './pair-statements.js';
 export { renderFile, renderFiles } from './render.js';
 export { rewriteSteps, type RewriteOptions, type RewrittenSteps } from './rewrite.js';
+export { splitMigrationFile, type SplitFile, type SplitOptions } from './split-file.js';
 export { originsOf, splitSteps } from './split.js';
 export { inlineParameters } from './statement.js';
 export type {

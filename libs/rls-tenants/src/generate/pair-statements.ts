@@ -35,7 +35,7 @@ export function pairStatements(ups: readonly string[], downs: readonly string[])
   const notes: Note[] = [];
   const steps = parsedUps.map((up): SqlStep => {
     const down = found.get(up) ?? inverseOf(up);
-    if (!down) notes.push(noDown(up));
+    if (!down && !isGuard(up, parsedUps)) notes.push(noDown(up));
     return { kind: 'sql', up: up.sql, down: down ?? [] };
   });
   if (open.length > 0) {
@@ -43,6 +43,12 @@ export function pairStatements(ups: readonly string[], downs: readonly string[])
     notes.push({ kind: 'left-out', statements: open.map(({ sql }) => sql), reason });
   }
   return { steps, notes };
+}
+
+/** `DROP … IF EXISTS` in front of what is made anew: it takes away what an interrupted run left. */
+function isGuard({ sql, effect }: ParsedSql, ups: readonly ParsedSql[]): boolean {
+  const madeAnew = ups.some((up) => up.effect?.verb === 'create' && up.effect.object === effect?.object);
+  return effect?.verb === 'drop' && madeAnew && /\bIF\s+EXISTS\b/i.test(sql);
 }
 
 function undoes(up: ParsedSql, down: ParsedSql): boolean {

@@ -184,7 +184,7 @@ class Rewriter {
       const former = undo === undefined ? undefined : parseStatement(undo);
       if (!former || !this.changedTables.has(former.table ?? '')) continue;
       const again = this.entries.find(
-        (one) => one !== dropped && one.parsed !== undefined && plain(one.parsed.node) === plain(former.node),
+        (one) => one !== dropped && one.parsed !== undefined && sameDefinition(one.parsed, former),
       );
       if (!again) continue;
       this.entries = this.entries.filter((one) => one !== dropped && one !== again);
@@ -198,6 +198,8 @@ class Rewriter {
 
   /** Indexes that somebody made by hand, of which no entity knows. */
   private keepUnmanagedIndexes(): void {
+    // Nothing generates a migration that does nothing else: somebody means it.
+    if (this.entries.every(({ parsed }) => parsed?.effect?.object.startsWith('index '))) return;
     const made = new Set(this.objects('create', 'index'));
     const gone = new Set([...this.objects('drop', 'table'), ...this.objects('drop', 'column')]);
     this.entries = this.entries.filter(({ step, parsed }) => {
@@ -315,7 +317,7 @@ class Rewriter {
   }
 
   private changeType(step: SqlStep, parsed: ParsedSql): SqlStep {
-    if (step.reviewed) return step;
+    if (step.reviewed?.rules.includes('MIG037')) return step;
     const [undo] = step.down;
     const from = undo === undefined ? undefined : alteredType(parseStatement(undo));
     const to = alteredType(parsed)!;
@@ -361,6 +363,16 @@ class Rewriter {
   private note(kind: Note['kind'], statements: readonly string[], reason: string): void {
     this.notes.push({ kind, statements, reason });
   }
+}
+
+/** TypeORM reads the columns of an index from the catalog in no order: that it is another is no difference. */
+function sameDefinition(one: ParsedSql, other: ParsedSql): boolean {
+  const definition = ({ node }: ParsedSql) => {
+    if (!('IndexStmt' in node)) return plain(node);
+    const { indexParams = [], ...index } = node.IndexStmt;
+    return plain([index, indexParams.map(plain).sort()]);
+  };
+  return definition(one) === definition(other);
 }
 
 function entry(step: Step): Entry {

@@ -68,12 +68,20 @@ export interface Item {
 export function splitSteps(steps: readonly Step[], facts: SchemaFacts): PlannedFile[] {
   const items = new Sorter(steps, facts).items();
   const files = STAGES.flatMap((stage) =>
-    orderGroups(items.filter((item) => item.stage === stage)).flatMap(({ subject, items: own, deferred }) => {
-      items.push(...deferred);
-      return [true, false].flatMap((concurrent) => plannedFiles(stage, subject, own, concurrent));
-    }),
+    orderGroups(typesFirst(items.filter((one) => one.stage === stage))).flatMap(
+      ({ subject, items: own, deferred }) => {
+        items.push(...deferred);
+        return [true, false].flatMap((concurrent) => plannedFiles(stage, subject, own, concurrent));
+      },
+    ),
   );
   return files.map((file, index) => ({ ...file, slug: distinctSlug(files, index) }));
+}
+
+/** Schemas, extensions and types come before the tables that use them. */
+function typesFirst(items: readonly Item[]): Item[] {
+  const isTable = ({ subject }: Item) => subject !== OBJECTS && !subject.startsWith('type ');
+  return [...items.filter((one) => !isTable(one)), ...items.filter(isTable)];
 }
 
 /** The files of one subject in one stage: plain statements without a transaction, operations without one, the rest. */
@@ -290,6 +298,10 @@ class Sorter {
     if (change?.kind !== 'create-index') throw unclassified(step);
     const { table } = change;
     if (change.only) return [item(step, 'attach-partitioned-index', table)];
+    if (change.concurrently && this.recreated.has(parsed.effect!.object)) {
+      // It is dropped first if it is there: that can be run again as it stands.
+      return [{ ...item(step, 'index', table), concurrent: true }];
+    }
     const options = indexOptions(parsed);
     const origins = originsOf(step);
     if (this.isPartitioned(table)) {

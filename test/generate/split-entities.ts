@@ -1,0 +1,107 @@
+import { EntitySchema, type EntitySchemaColumnOptions } from 'typeorm';
+
+const id: EntitySchemaColumnOptions = { type: 'uuid', primary: true, generated: 'uuid' };
+
+/** The schema of a first version, in use. */
+export const BEFORE = [
+  new EntitySchema({
+    name: 'author',
+    columns: { id, name: { type: String, length: 50 }, role: { type: 'enum', enum: ['reader', 'writer'] } },
+    indices: [{ columns: ['name'] }],
+  }),
+  new EntitySchema({
+    name: 'note',
+    columns: {
+      id,
+      title: { type: String, length: 50 },
+      slug: { type: String, nullable: true },
+      summary: { type: 'text', nullable: true },
+      words: { type: 'numeric', precision: 8, scale: 2, default: 0 },
+      author_id: { type: 'uuid', nullable: true },
+    },
+    uniques: [{ columns: ['title'] }],
+    indices: [{ columns: ['title', 'slug'] }],
+  }),
+  new EntitySchema({
+    name: 'event',
+    columns: {
+      id: { ...id, generated: undefined },
+      at: { type: 'timestamptz', primary: true },
+      kind: { type: String },
+    },
+  }),
+];
+
+/** The schema of the next version: new tables that reference each other, changes of those in use. */
+export const AFTER = [
+  new EntitySchema({
+    name: 'author',
+    columns: {
+      id,
+      name: { type: String, length: 80 },
+      role: { type: 'enum', enum: ['reader', 'writer', 'editor'] },
+      email: { type: String },
+      team_id: { type: 'uuid', nullable: true },
+    },
+    indices: [{ columns: ['name'] }],
+    uniques: [{ columns: ['email'] }],
+    relations: {
+      team: { type: 'many-to-one', target: 'team', joinColumn: { name: 'team_id' }, nullable: true },
+    },
+  }),
+  new EntitySchema({
+    name: 'team',
+    columns: {
+      id,
+      name: { type: String },
+      kind: { type: 'enum', enum: ['open', 'closed'] },
+      lead_id: { type: 'uuid', nullable: true },
+    },
+    indices: [{ columns: ['name'], unique: true }],
+    relations: {
+      lead: { type: 'many-to-one', target: 'member', joinColumn: { name: 'lead_id' }, nullable: true },
+    },
+  }),
+  new EntitySchema({
+    name: 'member',
+    columns: { id, team_id: { type: 'uuid' }, since: { type: 'date', default: () => 'CURRENT_DATE' } },
+    indices: [{ columns: ['team_id'] }, { columns: ['since'], where: `"since" > '2020-01-01'` }],
+    relations: {
+      team: { type: 'many-to-one', target: 'team', joinColumn: { name: 'team_id' }, onDelete: 'CASCADE' },
+    },
+  }),
+  new EntitySchema({
+    name: 'note',
+    columns: {
+      id,
+      title: { type: 'text' },
+      slug: { type: String },
+      body: { type: 'text' },
+      words: { type: 'numeric', precision: 12, scale: 2, default: 0 },
+      author_id: { type: 'uuid', nullable: true },
+    },
+    uniques: [{ columns: ['title'] }],
+    indices: [{ columns: ['author_id'] }, { columns: ['title', 'slug'] }],
+    checks: [{ expression: `"words" >= 0` }],
+    relations: {
+      author: {
+        type: 'many-to-one',
+        target: 'author',
+        joinColumn: { name: 'author_id' },
+        nullable: true,
+        onDelete: 'SET NULL',
+      },
+      tags: { type: 'many-to-many', target: 'tag', joinTable: { name: 'note_tag' } },
+    },
+  }),
+  new EntitySchema({ name: 'tag', columns: { id, label: { type: String } } }),
+  new EntitySchema({
+    name: 'event',
+    columns: {
+      id: { ...id, generated: undefined },
+      at: { type: 'timestamptz', primary: true },
+      kind: { type: String },
+    },
+    indices: [{ columns: ['kind', 'at'] }],
+  }),
+];
