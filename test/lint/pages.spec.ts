@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { lintFindingText } from '../../libs/rls-tenants/src/cli/lint-migrations.report.js';
 import { LINT_RULES, lintMigrations, type LintOptions } from '../../libs/rls-tenants/src/lint/index.js';
+import * as library from '../../libs/rls-tenants/src/index.js';
+import * as migrations from '../../libs/rls-tenants/src/migrations/index.js';
 import { lintText } from './lint-support.js';
 
 const SOURCES = 'libs/rls-tenants/src/lint/rules';
@@ -82,5 +84,23 @@ describe('every lint rule', () => {
         });
       }
     });
+  });
+});
+
+describe('the overview', () => {
+  const overview = readFileSync(`${PAGES}/README.md`, 'utf8');
+  const guide = overview.slice(overview.indexOf('## Decision tree'), overview.indexOf('## Rules'));
+
+  it('names only operations, helpers and base classes that are exported', () => {
+    const exported = new Set([...Object.keys(library), ...Object.keys(migrations)]);
+    const named = guide.match(/\b(?:[a-z]+(?:[A-Z][a-z0-9]+)+|(?:[A-Z][a-z]+){2,}Migration)\b/g)!;
+    // An option of the data source.
+    const missing = [...new Set(named)].filter((name) => !exported.has(name) && name !== 'allowMigrate');
+    expect({ named: named.length > 30, missing }).toEqual({ named: true, missing: [] });
+  });
+
+  it('names only rules that exist', () => {
+    const named = new Set(guide.match(/MIG\d+/g));
+    expect([...named].filter((id) => !LINT_RULES.some((rule) => rule.id === id))).toEqual([]);
   });
 });
