@@ -16,14 +16,7 @@ import {
 } from '../../libs/rls-tenants/src/context/tenant-context.js';
 import type { ProtectedDatabase } from '../support/protected-database.js';
 import { hasRedis, startRedis, type RedisServer } from '../support/redis.js';
-import {
-  backfillOf,
-  createArticleDatabase,
-  fillArticles,
-  hits,
-  memoryLogger,
-  tenant,
-} from './support/articles.js';
+import { backfillOf, createArticleDatabase, fillArticles, hits, tenant } from './support/articles.js';
 import { SLOW, TENANT_IDS, TOTAL, WorkerProcesses } from './support/processes.js';
 
 const describeOnRedis = hasRedis() || process.env.CI ? describe : describe.skip;
@@ -128,14 +121,20 @@ describeOnRedis('on BullMQ', () => {
         seen.push({ reached, tenants: rows.map(({ id }) => id), context: currentTenantContext() });
       },
     };
+    const logging: unknown[] = [];
+    const logger = {
+      log: () => void logging.push(currentTenantContext()),
+      warn: () => void logging.push('warned'),
+    };
     const oneConnection = await db.isolated({}, { poolSize: 1 });
     await dispatcher.dispatch('reaching', [tenant(1), tenant(2)]);
     // Whoever starts the worker lends it nothing.
     await tenantContext(tenant(3), async () => {
-      const backfill = new Backfill(oneConnection, [reaching], { logger: memoryLogger() });
+      const backfill = new Backfill(oneConnection, [reaching], { logger });
       workers.push(await workBullMqBackfills(queue, backfill));
     });
     await finished();
+    expect(logging).toEqual(Array(4).fill({ kind: 'nobody' }));
     const nobody = { reached: 0, tenants: [], context: { kind: 'nobody' } };
     const alone = (tenantId: string) => ({
       reached: 0,
