@@ -37,8 +37,6 @@ describe('copyOrder()', () => {
 
   it('says which cycle cannot be broken', () => {
     const order = copyOrder(['a', 'b', 'c'], [reference('a', 'b'), reference('b', 'a'), reference('c', 'c')]);
-    expect(order.impossible.map((path) => path.sort())).toEqual(
-      [['c'], ['a', 'b']].sort((x, y) => x.length - y.length),
-    );
+    expect(order.impossible.map((path) => [...path].sort())).toEqual([['a', 'b'], ['c']]);
   });
 });

@@ -14,7 +14,7 @@ import {
   PROGRESS,
   takenSql,
 } from './consolidate.sql.js';
-import { copyName } from './copy-name.js';
+import { copyName, type Pass } from './copy-name.js';
 import type { Problem, TargetTable } from './layout.js';
 import type { ConsolidationPlan, TenantTableCopy } from './plan.js';
 import type { Session } from './session.js';
@@ -123,7 +123,11 @@ async function tenantProblems(
       });
     }
   }
-  if (begun.has(`${copyName('rows', { schema, table })} ${tenantId}`)) return problems;
+  const passed = (pass: Pass) => begun.has(`${copyName(pass, { schema, table })} ${tenantId}`);
+  if (passed('keys') && table.renumbered === undefined) problems.push(otherKeys(schema, table, 'with'));
+  if (passed('rows') && !passed('keys') && table.renumbered !== undefined)
+    problems.push(otherKeys(schema, table, 'without'));
+  if (passed('rows')) return problems;
   const { found } = await session.one<{ found: boolean }>(hasRowsSql(copy), [tenantId]);
   if (found) {
     problems.push({
@@ -132,6 +136,14 @@ async function tenantProblems(
     });
   }
   return problems;
+}
+
+/** Rows with new keys beside rows with old ones would refer to each other wrongly. */
+function otherKeys(schema: string, { name }: TargetTable, how: 'with' | 'without'): Problem {
+  return {
+    message: `${schema}.${name} was begun ${how} --renumber`,
+    hint: `Go on ${how} it, or discard the copy of that tenant first.`,
+  };
 }
 
 /** References that would find no row: in the same schema, or in a table that this run does not copy. */

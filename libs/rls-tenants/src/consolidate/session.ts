@@ -47,7 +47,10 @@ export class Session {
     return (await this.query<Row>(sql, values))[0]!;
   }
 
-  /** One transaction in a tenant's context: what it writes, the policy's WITH CHECK judges by this tenant. */
+  /**
+   * One transaction in a tenant's context, which defaults and triggers read. The migration role is admitted to all rows, so
+   * that the policy does not check whose rows it writes: the statements name the tenant themselves.
+   */
   writing<T>(tenantSetting: string, tenantId: string, work: () => Promise<T>): Promise<T> {
     return this.transaction(async () => {
       await this.query(carryTenantSql(tenantSetting, '$1', false), [tenantId]);
