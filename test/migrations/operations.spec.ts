@@ -12,6 +12,7 @@ import {
   runSql,
   tenantIndex,
   unprotectTable,
+  type FormerPolicy,
   type RlsOperation,
 } from '../../libs/rls-tenants/src/migrations/index.js';
 import { catalogSnapshot } from './catalog-snapshot.js';
@@ -461,6 +462,53 @@ describe('alterTenantPolicy', () => {
       to: 'acme.tenant',
     } as const;
     await expect(roundTrip(alterTenantPolicy({ ...change, joinTable: true }))).resolves.toBeUndefined();
+  });
+});
+
+describe('alterTenantPolicy of a policy of another shape', () => {
+  const FORMER = `CASE WHEN current_setting('app.is_admin', true) = 'true' THEN true
+    ELSE tenant_id = NULLIF(current_setting('app.tenant_id', true), '')::uuid END`;
+  const change = (from: FormerPolicy) =>
+    alterTenantPolicy({ table: 'project', tenantIdType: 'uuid', from, to: 'app.tenant_id' });
+
+  beforeEach(async () => {
+    await queryRunner.query(
+      `ALTER TABLE project ENABLE ROW LEVEL SECURITY;
+       CREATE POLICY tenants ON project USING (${FORMER}) WITH CHECK (tenant_id IS NOT NULL);
+       GRANT SELECT ON project TO ${db.roles.app}`,
+    );
+  });
+
+  it('makes it the library’s, and is undone without a trace', async () => {
+    const operation = change({ name: 'tenants', using: FORMER, withCheck: 'tenant_id IS NOT NULL' });
+    await expect(roundTrip(operation)).resolves.toBeUndefined();
+    await operation.up(queryRunner);
+    const [policy] = await db.asSuperuser(`SELECT policyname, qual FROM pg_policies`);
+    expect(policy).toEqual({
+      policyname: 'project_tenant_isolation_policy',
+      qual: expect.stringMatching(/^\(tenant_id = \( SELECT /) as string,
+    });
+    const asAdmin = `SELECT set_config('app.is_admin', 'true', true); SELECT name FROM project`;
+    expect(await db.as('app', asAdmin)).toEqual([]);
+    expect(await db.as('app', `${setTenant(A, 'app.tenant_id')} SELECT name FROM project`)).toHaveLength(1);
+  });
+
+  it.each([
+    ['other rows', { name: 'tenants', using: 'false', withCheck: 'tenant_id IS NOT NULL' }],
+    ['other rows to write', { name: 'tenants', using: FORMER }],
+    [
+      'another default',
+      {
+        name: 'tenants',
+        using: FORMER,
+        withCheck: 'tenant_id IS NOT NULL',
+        columnDefault: 'gen_random_uuid()',
+      },
+    ],
+  ])('refuses %s than are there, and changes nothing', async (_, from) => {
+    const before = await catalogSnapshot(db);
+    await expect(change(from).up(queryRunner)).rejects.toThrow('Policy "tenants" of table "project" is {');
+    expect(await catalogSnapshot(db)).toEqual(before);
   });
 });
 

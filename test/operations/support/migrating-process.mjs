@@ -8,7 +8,9 @@ import * as library from '../../../libs/rls-tenants/dist/migrations/index.js';
 /** What changes nothing that outlives the connection: a kill after it is the kill before it. */
 const READ = /^\s*(SELECT|WITH|START TRANSACTION|SET|RESET|DISCARD|SHOW)\b/;
 
-const special = {
+/** Operations by name; what takes a function elsewhere takes SQL here. */
+const factories = {
+  ...library,
   runSql: ({ up, down }) => library.runSql(up, down),
   withRlsDisabled: ({ table, up, down }) => {
     const work = (sql) => (queryRunner) =>
@@ -19,7 +21,7 @@ const special = {
 
 function operationsOf(specs) {
   return specs.flatMap(([name, options, step]) => {
-    const operation = (special[name] ?? library[name])(options);
+    const operation = factories[name](options);
     return step === undefined ? [operation] : operation[step];
   });
 }

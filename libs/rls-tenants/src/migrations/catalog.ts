@@ -63,6 +63,21 @@ export async function commentOf(
   return row?.comment ?? undefined;
 }
 
+/** What a policy for all commands says, as PostgreSQL prints it: without WITH CHECK its rows are those of USING. */
+export async function policyOf(
+  queryRunner: QueryRunner,
+  table: string,
+  policyName: string,
+): Promise<{ using: string | null; withCheck: string | null } | undefined> {
+  const [policy] = await select<{ using: string | null; withCheck: string | null }>(
+    queryRunner,
+    `SELECT pg_get_expr(polqual, polrelid) AS using, coalesce(pg_get_expr(polwithcheck, polrelid), pg_get_expr(polqual, polrelid))
+       AS "withCheck" FROM pg_policy WHERE polrelid = to_regclass($1) AND polname = $2 AND polcmd = '*'`,
+    [quoteTable(table), policyName],
+  );
+  return policy;
+}
+
 /** How a foreign key is declared, with the actions as pg_constraint abbreviates them. */
 export interface ForeignKeyDefinition {
   columns: string[];

@@ -72,3 +72,4 @@ export {
 } from './operations/protect-existing-table.operation.js';
 export { withRlsDisabled } from './with-rls-disabled.js';
 export type { PartitionBound, PartitionValue } from '../policies/index.js';
+export type { FormerPolicy } from '../policies/index.js';

@@ -11,3 +11,4 @@ export * from './tenant-policy.js';
 export * from './live-index.js';
 export * from './live-constraints.js';
 export * from './partitions.js';
+export * from './live-policies.js';
