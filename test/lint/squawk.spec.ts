@@ -23,7 +23,10 @@ describe('the rules of squawk', () => {
       await queryRunner.query('DROP INDEX l');
       await queryRunner.query('DROP TABLE m');`;
     const rules = (await lintText(migration(up), { squawk: true })).findings.map(({ ruleId }) => ruleId);
-    expect(rules).toEqual(['MIG020', 'MIG035', 'MIG030', 'MIG024', 'MIG040', 'MIG021', 'MIG040']);
+    expect(rules.filter((rule) => rule.startsWith('squawk/'))).toEqual([]);
+    expect(new Set(rules)).toEqual(
+      new Set(['MIG020', 'MIG035', 'MIG084', 'MIG030', 'MIG024', 'MIG040', 'MIG021', 'MIG011']),
+    );
   });
 
   it('can be suppressed as ours are', async () => {
