@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RlsCliModule, runCli } from '../../libs/rls-tenants/src/cli/index.js';
@@ -137,7 +137,17 @@ describe('the report', () => {
     const sarif = JSON.parse((await run(['m m/a.ts'], { format: 'sarif' })).out) as {
       version: string;
       runs: {
-        tool: { driver: { name: string; rules: { id: string; shortDescription: { text: string } }[] } };
+        tool: {
+          driver: {
+            name: string;
+            rules: {
+              id: string;
+              shortDescription: { text: string };
+              fullDescription: { text: string };
+              help: { text: string };
+            }[];
+          };
+        };
         results: unknown[];
         invocations: { executionSuccessful: boolean }[];
       }[];
@@ -146,7 +156,12 @@ describe('the report', () => {
     expect(sarif.version).toBe('2.1.0');
     expect(tool.driver.name).toBe('rls-tenants lint-migrations');
     expect(tool.driver.rules.map(({ id }) => id)).toEqual(LINT_RULES.map(({ id }) => id));
-    expect(tool.driver.rules.every(({ shortDescription }) => shortDescription.text !== '')).toBe(true);
+    const texts = tool.driver.rules.flatMap((rule) => [
+      rule.shortDescription.text,
+      rule.fullDescription.text,
+      rule.help.text,
+    ]);
+    expect(texts.filter((text) => !(text.length > 0))).toEqual([]);
     expect(invocations).toMatchObject([{ executionSuccessful: true }]);
     expect(results).toEqual([
       {
@@ -156,13 +171,40 @@ describe('the report', () => {
         locations: [
           {
             physicalLocation: {
-              artifactLocation: { uri: 'm%20m/a.ts' },
+              artifactLocation: { uri: 'm%20m/a.ts', uriBaseId: '%SRCROOT%' },
               region: { startLine: 3, startColumn: 26 },
             },
           },
         ],
       },
     ]);
+  });
+});
+
+describe('the page about linting', () => {
+  it('shows what the command prints', async () => {
+    const page = readFileSync(join(before, 'docs/migrations/linting.md'), 'utf8');
+    const [, migrationText, printed] = /```ts\n([^]*?)```\n\n```text\n([^]*?)```\n/.exec(page)!;
+    symlinkSync(join(before, 'node_modules'), 'node_modules');
+    write('src/migrations/1760000000000-note-title.ts', migrationText!);
+    expect((await run(['src/migrations'], { squawk: true })).out).toBe(printed);
+  });
+});
+
+describe('a report in SARIF', () => {
+  it('describes every rule that has a result, those of squawk too', async () => {
+    // squawk is found from where the command runs.
+    symlinkSync(join(before, 'node_modules'), 'node_modules');
+    write('a.ts', migration('await queryRunner.query(`DROP DATABASE d`);'));
+    const { out } = await run(['a.ts'], { format: 'sarif', squawk: true });
+    const [{ tool, results }] = (
+      JSON.parse(out) as {
+        runs: [{ tool: { driver: { rules: { id: string }[] } }; results: { ruleId: string }[] }];
+      }
+    ).runs;
+    const used = results.map(({ ruleId }) => ruleId);
+    expect(used.some((ruleId) => ruleId.startsWith('squawk/'))).toBe(true);
+    expect(used.filter((used) => !tool.driver.rules.some(({ id }) => id === used))).toEqual([]);
   });
 });
 

@@ -7,6 +7,7 @@ export const LINT_FORMATS = ['text', 'json', 'sarif', 'github'] as const;
 export type LintFormat = (typeof LINT_FORMATS)[number];
 
 const DOCUMENTATION = 'docs/lint';
+const SQUAWK_DOCUMENTATION = 'https://squawkhq.com/docs';
 
 /** The report in a format. */
 export function lintReportText(
@@ -79,15 +80,31 @@ function property(text: string): string {
   return data(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
 }
 
-/** SARIF 2.1.0, with a place for each finding. */
-function sarif(report: LintReport): object {
-  const rules = LINT_RULES.map(({ id, title, severity, reason }) => ({
-    id,
-    name: title,
-    shortDescription: { text: reason },
-    helpUri: `${DOCUMENTATION}/${id}.md`,
+/** The rules as SARIF describes them: GitHub shows `help` beside an alert, and refuses rules without descriptions. */
+function sarifRules({ findings }: LintReport): object[] {
+  const own = LINT_RULES.map(({ id, title, severity, reason }) => ({
+    ...described(id, title, reason, `The page of the rule is ${DOCUMENTATION}/${id}.md.`),
     defaultConfiguration: { level: severity },
   }));
+  const ofSquawk = new Map(
+    findings
+      .filter(({ ruleId }) => ruleId.startsWith('squawk/'))
+      .map(({ ruleId, title }) => [
+        ruleId,
+        described(ruleId, title, title, `${SQUAWK_DOCUMENTATION}/${title}`),
+      ]),
+  );
+  return [...own, ...ofSquawk.values()];
+}
+
+function described(id: string, name: string, description: string, help: string): object {
+  const text = { text: description };
+  return { id, name, shortDescription: text, fullDescription: text, help: { text: help } };
+}
+
+/** SARIF 2.1.0, with a place for each finding, relative to the directory that the command runs in. */
+function sarif(report: LintReport): object {
+  const rules = sarifRules(report);
   const results = report.findings.map(({ ruleId, severity, message, fix, file, line, column }) => ({
     ruleId,
     level: severity,
@@ -95,7 +112,7 @@ function sarif(report: LintReport): object {
     locations: [
       {
         physicalLocation: {
-          artifactLocation: { uri: encodeURI(file.replaceAll('\\', '/')) },
+          artifactLocation: { uri: encodeURI(file.replaceAll('\\', '/')), uriBaseId: '%SRCROOT%' },
           region: { startLine: line, startColumn: column },
         },
       },
