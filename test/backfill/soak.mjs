@@ -1,8 +1,8 @@
-// Proof at size, with the built library: node test/backfill/soak.mjs [rows] [tenants] [workers] [pg-boss]
+// Proof at size, with the built library: node test/backfill/soak.mjs [rows] [tenants] [workers] [pg-boss | crash]
 // On TEST_DATABASE_URL (a superuser's), or on embedded PostgreSQL with its default settings: durable. Prints JSON: rows
 // per second, how memory grew, the longest transaction (the longest time a row was locked), and the longest that a writer
 // beside it waited. It fails unless each row changed once. With `pg-boss` there are that many worker processes instead, of
-// which one is killed halfway, and another started.
+// which one is killed halfway, and another started. With `crash` the server crashes halfway, and recovers.
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,7 +20,7 @@ import PgBoss from 'pg-boss';
 import { DataSource } from 'typeorm';
 
 const [rows = 1_000_000, tenants = 1000, workers = 2] = process.argv.slice(2, 5).map(Number);
-const onPgBoss = process.argv[5] === 'pg-boss';
+const mode = process.argv[5];
 const embedded = process.env.TEST_DATABASE_URL ? undefined : await startEmbeddedPostgres();
 const server = new URL(embedded?.url ?? process.env.TEST_DATABASE_URL);
 const suffix = randomUUID().slice(0, 8);
@@ -79,10 +79,10 @@ async function soak() {
   // Its own commits wait for no disk: what it waits for are locks.
   const writer = await openIsolated('-c synchronous_commit=off');
   const start = performance.now();
-  const traffic = write(writer);
-  const result = await (onPgBoss ? inProcesses() : inProcess(dataSource));
+  const traffic = mode === 'crash' ? undefined : write(writer);
+  const result = await (mode === 'pg-boss' ? inProcesses() : inProcess(dataSource));
   const seconds = (performance.now() - start) / 1000;
-  const longestWriteMs = await traffic.stop();
+  const longestWriteMs = await traffic?.stop();
   await writer.destroy();
   await dataSource.destroy();
   const [{ once }] = await owner.query('SELECT count(*)::int AS once FROM article WHERE hits = 1');
@@ -95,18 +95,45 @@ async function inProcess(dataSource) {
     name: 'soak',
     table: 'article',
     set: { slug: `lower(replace(title, ' ', '-'))`, hits: 'hits + 1' },
+    // Time to be crashed in.
+    pauseMs: mode === 'crash' ? 10 : 0,
   };
   const megabytes = () => Math.round(process.memoryUsage().rss / 2 ** 20);
   const memory = [];
   const sampling = setInterval(() => memory.push(megabytes()), 100);
-  const totals = await new Backfill(dataSource, [definition], {
-    logger: { log() {}, warn: console.error },
-  }).run('soak', { workers });
+  const backfill = new Backfill(dataSource, [definition], { logger: { log() {}, warn: console.error } });
+  if (mode === 'crash') await runIntoCrash(backfill);
+  const totals = await backfill.run('soak', { workers });
   clearInterval(sampling);
   return {
     ...totals,
     rssMegabytes: { early: memory[Math.floor(memory.length / 5)], peak: Math.max(...memory) },
   };
+}
+
+/** A backend that is killed takes the server's shared memory with it, and so what was committed but not written yet. */
+async function runIntoCrash(backfill) {
+  const run = backfill.run('soak', { workers }).then(
+    () => false,
+    () => true,
+  );
+  await untilHalf();
+  const [{ pid }] = await owner.query('SELECT pg_backend_pid() AS pid');
+  process.kill(pid, 'SIGKILL');
+  if (!(await run)) throw new Error('The backfill was finished before the server crashed.');
+  while (
+    await owner.query('SELECT 1').then(
+      () => false,
+      () => true,
+    )
+  ) {
+    await sleep(100);
+  }
+}
+
+async function untilHalf() {
+  const done = 'SELECT coalesce(sum(rows_done), 0)::int AS rows FROM rls_backfill_progress';
+  while ((await owner.query(done))[0].rows < rows / 2) await sleep(20);
 }
 
 /** One worker process is killed once half of the rows are changed, and another one takes its place. */
@@ -126,11 +153,7 @@ async function inProcesses() {
     ids.map(({ id }) => id),
   );
   const processes = Array.from({ length: workers }, startWorker);
-  const done = async () => {
-    const [{ sum }] = await owner.query('SELECT sum(rows_done)::int AS sum FROM rls_backfill_progress');
-    return sum ?? 0;
-  };
-  while ((await done()) < rows / 2) await sleep(20);
+  await untilHalf();
   processes[0].kill('SIGKILL');
   processes.push(startWorker());
   const left = `SELECT count(*)::int AS jobs FROM pgboss.job WHERE name = 'rls-backfill' AND state < 'completed'`;
