@@ -50,8 +50,8 @@ async function nextTimestamp(dataSource: DataSource): Promise<number> {
   const pending = status.filter(({ state }) => state === 'pending').map(({ name }) => name);
   if (pending.length > 0) {
     throw new RlsConfigurationError(
-      `${pending.length === 1 ? 'A migration is' : `${pending.length} migrations are`} pending, and what they do would be generated again: ${pending.join(', ')}.`,
-      'Run them first: rls-tenants migrate run.',
+      `What migrations that have not run yet do would be generated again: ${pending.join(', ')} ${pending.length === 1 ? 'is' : 'are'} pending.`,
+      'Run what is pending first: rls-tenants migrate run.',
     );
   }
   return Math.max(Date.now(), ...status.map(({ timestamp }) => timestamp.getTime() + 1));
