@@ -59,6 +59,9 @@ describe('the lock of', () => {
     ['ALTER POLICY everything ON note USING (false)', { note: EXCLUSIVE }],
     ['DROP POLICY everything ON note', { note: EXCLUSIVE }],
     ['DROP INDEX note_body', { note: EXCLUSIVE }],
+    ['TRUNCATE note', { note: EXCLUSIVE }],
+    ['ALTER TABLE note SET UNLOGGED', { note: EXCLUSIVE }],
+    ['ALTER TABLE note DISABLE TRIGGER USER', { note: WRITERS }],
     [
       'ALTER TABLE note ADD CONSTRAINT a FOREIGN KEY (tag_id) REFERENCES tag (id) NOT VALID',
       { note: WRITERS, tag: WRITERS },

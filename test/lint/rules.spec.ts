@@ -27,6 +27,7 @@ describe('MIG007 lock-timeout-missing', () => {
     expect(await found('MIG007', [ADD, ADD], NONE)).toEqual(['MIG007:3']);
     expect(await found('MIG007', [ADD], { sessionSettings: ['statement_timeout'] })).toEqual(['MIG007:3']);
     expect(await found('MIG007', ['CREATE TABLE a (b int)', 'ALTER TABLE a ADD c int'], NONE)).toEqual([]);
+    expect(await found('MIG007', ['TRUNCATE note'], NONE)).toEqual(['MIG007:3']);
   });
 
   it('finds where the migration switches the session’s own off, and where it switches its own on too late', async () => {

@@ -56,6 +56,9 @@ function locksOf(change: Change): TableLock[] {
       return change.concurrently ? [] : [exclusive(undefined)];
     case 'rename':
       return change.table === undefined ? [] : [exclusive(change.table)];
+    case 'heavy':
+      if (change.table === undefined) return [];
+      return [change.what === 'DISABLE TRIGGER' ? writers(change.table) : exclusive(change.table)];
     case 'drop':
       return change.object === 'table' ? [exclusive(change.name)] : [];
     default:
