@@ -1,15 +1,18 @@
 import { EntitySchema, type EntitySchemaColumnOptions } from 'typeorm';
 
-const id: EntitySchemaColumnOptions = { type: 'uuid', primary: true, generated: 'uuid' };
+type Row = Record<string, unknown>;
+
+const eventId: EntitySchemaColumnOptions = { type: 'uuid', primary: true };
+const id: EntitySchemaColumnOptions = { ...eventId, generated: 'uuid' };
 
 /** The schema of a first version, in use. */
 export const BEFORE = [
-  new EntitySchema({
+  new EntitySchema<Row>({
     name: 'author',
     columns: { id, name: { type: String, length: 50 }, role: { type: 'enum', enum: ['reader', 'writer'] } },
     indices: [{ columns: ['name'] }],
   }),
-  new EntitySchema({
+  new EntitySchema<Row>({
     name: 'note',
     columns: {
       id,
@@ -22,10 +25,10 @@ export const BEFORE = [
     uniques: [{ columns: ['title'] }],
     indices: [{ columns: ['title', 'slug'] }],
   }),
-  new EntitySchema({
+  new EntitySchema<Row>({
     name: 'event',
     columns: {
-      id: { ...id, generated: undefined },
+      id: eventId,
       at: { type: 'timestamptz', primary: true },
       kind: { type: String },
     },
@@ -34,7 +37,7 @@ export const BEFORE = [
 
 /** The schema of the next version: new tables that reference each other, changes of those in use. */
 export const AFTER = [
-  new EntitySchema({
+  new EntitySchema<Row>({
     name: 'author',
     columns: {
       id,
@@ -49,7 +52,7 @@ export const AFTER = [
       team: { type: 'many-to-one', target: 'team', joinColumn: { name: 'team_id' }, nullable: true },
     },
   }),
-  new EntitySchema({
+  new EntitySchema<Row>({
     name: 'team',
     columns: {
       id,
@@ -62,7 +65,7 @@ export const AFTER = [
       lead: { type: 'many-to-one', target: 'member', joinColumn: { name: 'lead_id' }, nullable: true },
     },
   }),
-  new EntitySchema({
+  new EntitySchema<Row>({
     name: 'member',
     columns: { id, team_id: { type: 'uuid' }, since: { type: 'date', default: () => 'CURRENT_DATE' } },
     indices: [{ columns: ['team_id'] }, { columns: ['since'], where: `"since" > '2020-01-01'` }],
@@ -70,7 +73,7 @@ export const AFTER = [
       team: { type: 'many-to-one', target: 'team', joinColumn: { name: 'team_id' }, onDelete: 'CASCADE' },
     },
   }),
-  new EntitySchema({
+  new EntitySchema<Row>({
     name: 'note',
     columns: {
       id,
@@ -94,11 +97,11 @@ export const AFTER = [
       tags: { type: 'many-to-many', target: 'tag', joinTable: { name: 'note_tag' } },
     },
   }),
-  new EntitySchema({ name: 'tag', columns: { id, label: { type: String } } }),
-  new EntitySchema({
+  new EntitySchema<Row>({ name: 'tag', columns: { id, label: { type: String } } }),
+  new EntitySchema<Row>({
     name: 'event',
     columns: {
-      id: { ...id, generated: undefined },
+      id: eventId,
       at: { type: 'timestamptz', primary: true },
       kind: { type: String },
     },

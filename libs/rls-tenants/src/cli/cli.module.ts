@@ -5,6 +5,7 @@ import { GenerateMigrationCommand } from './generate-migration.command.js';
 import { MigrateCommand } from './migrate.command.js';
 import { LintMigrationsCommand } from './lint-migrations.command.js';
 import { SetupRolesCommand } from './setup-roles.command.js';
+import { SplitMigrationCommand } from './split-migration.command.js';
 
 /** The commands of the bin `rls-tenants`. */
 @Module({
@@ -15,6 +16,7 @@ import { SetupRolesCommand } from './setup-roles.command.js';
     LintMigrationsCommand,
     MigrateCommand,
     SetupRolesCommand,
+    SplitMigrationCommand,
   ],
 })
 export class RlsCliModule {}

@@ -7,3 +7,4 @@ export { MIGRATION_DATA_SOURCE, MigrateCommand } from './migrate.command.js';
 export { LintMigrationsCommand } from './lint-migrations.command.js';
 export { ConsolidateSchemasCommand } from './consolidate-schemas.command.js';
 export { GenerateMigrationCommand } from './generate-migration.command.js';
+export { SplitMigrationCommand } from './split-migration.command.js';

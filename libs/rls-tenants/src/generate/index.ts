@@ -1,3 +1,4 @@
+export { databaseKnowledge, type DatabaseKnowledge } from './database-knowledge.js';
 export { pairStatements, type PairedStatements } from './pair-statements.js';
 export { renderFile, renderFiles } from './render.js';
 export { rewriteSteps, type RewriteOptions, type RewrittenSteps } from './rewrite.js';
