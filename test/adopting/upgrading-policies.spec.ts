@@ -1,5 +1,10 @@
-import { DataSource, type DataSourceOptions } from 'typeorm';
-import { adminContext, isolateDataSource, tenantContext } from '../../libs/rls-tenants/src/index.js';
+import { DataSource } from 'typeorm';
+import {
+  adminContext,
+  isolateDataSource,
+  tenantContext,
+  type IsolationOptions,
+} from '../../libs/rls-tenants/src/index.js';
 import { A, B } from '../support/notes.js';
 import { openGuide, type Guide } from './support/guide.js';
 
@@ -20,9 +25,11 @@ afterAll(() => guide.close());
 
 /** How many rows of each table a tenant and the admin see, as the application of step 2 does. */
 async function seen(): Promise<{ tenant: number[]; admin: number[] }> {
-  const { dataSourceOptions } = guide.load<{ dataSourceOptions: DataSourceOptions }>('data-source-options');
-  const { isolation } = guide.load<{ isolation: { tenantIdType: 'uuid' } }>('isolation');
-  const dataSource = await isolateDataSource(await new DataSource(dataSourceOptions).initialize(), isolation);
+  const { isolation } = guide.load('isolation') as { isolation: IsolationOptions };
+  const dataSource = await isolateDataSource(
+    await new DataSource(guide.dataSourceOptions()).initialize(),
+    isolation,
+  );
   const count = async () => {
     const counts: number[] = [];
     for (const table of TABLES) {

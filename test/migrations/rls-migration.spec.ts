@@ -10,7 +10,7 @@ import {
   type DataSourceOptions,
   type QueryRunner,
 } from 'typeorm';
-import { createTestDatabase, type TestDatabase } from '../support/database.js';
+import { createTestDatabase, SERVER_VERSION, type TestDatabase } from '../support/database.js';
 import { TenantColumn, TenantScoped } from '../../libs/rls-tenants/src/entities/index.js';
 import {
   compositeForeignKey,
@@ -26,6 +26,9 @@ import { catalogSnapshot } from './catalog-snapshot.js';
 
 const A = '00000000-0000-4000-8000-00000000000a';
 const B = '00000000-0000-4000-8000-00000000000b';
+
+/** Before PostgreSQL 15 a composite key with SET NULL is refused, for it would set the tenant column too. */
+const ON_DELETE = SERVER_VERSION >= 150000 ? 'SET NULL' : 'CASCADE';
 
 let db: TestDatabase;
 let opened: DataSource[] = [];
@@ -139,7 +142,7 @@ describe('a schema that TypeORM made before it was protected', () => {
   class PlainTask {
     @PrimaryGeneratedColumn() id!: number;
     @Column('uuid', { name: 'tenant_id' }) tenantId!: string;
-    @ManyToOne(() => PlainTask, { nullable: true, onDelete: 'SET NULL' }) parent!: PlainTask | null;
+    @ManyToOne(() => PlainTask, { nullable: true, onDelete: ON_DELETE }) parent!: PlainTask | null;
     @ManyToMany(() => PlainLabel) @JoinTable({ name: 'task_label' }) labels!: PlainLabel[];
   }
 
@@ -154,7 +157,7 @@ describe('a schema that TypeORM made before it was protected', () => {
   class Task {
     @PrimaryGeneratedColumn() id!: number;
     @TenantColumn() tenantId!: string;
-    @ManyToOne(() => Task, { nullable: true, onDelete: 'SET NULL' }) parent!: Task | null;
+    @ManyToOne(() => Task, { nullable: true, onDelete: ON_DELETE }) parent!: Task | null;
     @ManyToMany(() => Label) @JoinTable({ name: 'task_label' }) labels!: Label[];
   }
 
@@ -186,7 +189,7 @@ describe('a schema that TypeORM made before it was protected', () => {
           table: 'task',
           columns: [{ column: 'parentId', referencedColumn: 'id' }],
           referencedTable: 'task',
-          onDelete: 'SET NULL',
+          onDelete: ON_DELETE,
           replaces: true,
         }),
         protectJoinTable({

@@ -17,7 +17,9 @@ export interface Guide {
   /** The page's SQL, in its order; the first one is what the application has before. */
   readonly sql: readonly string[];
   /** What the code block that begins with `// <file>.ts` exports. */
-  load<Exports>(file: string): Exports;
+  load(file: string): unknown;
+  /** The application's data source, as the page says it. */
+  dataSourceOptions(): DataSourceOptions;
   /** Runs the migrations of these files that are pending, as the migration role. */
   migrate(...files: string[]): Promise<string[]>;
   /** Reverts the migration that ran last. */
@@ -42,9 +44,9 @@ export async function openGuide(name: string): Promise<Guide> {
   process.env.DATABASE_URL = db.url('app');
   await db.as('migrator', sql[0]!);
 
-  const load = <Exports>(file: string) => require(join(directory, `${file}.ts`)) as Exports;
+  const load = (file: string): unknown => require(join(directory, `${file}.ts`));
   const options = () =>
-    load<{ dataSourceOptions: DataSourceOptions }>('data-source-options').dataSourceOptions;
+    (load('data-source-options') as { dataSourceOptions: DataSourceOptions }).dataSourceOptions;
   const migrations: (new () => MigrationInterface)[] = [];
   const withRunner = async <T>(work: (runner: MigrationRunner) => Promise<T>): Promise<T> => {
     const credentials = { username: db.roles.migrator, password: 'test' };
@@ -62,9 +64,10 @@ export async function openGuide(name: string): Promise<Guide> {
     page,
     sql,
     load,
+    dataSourceOptions: options,
     migrate(...files) {
       for (const file of files)
-        migrations.push(...Object.values(load<Record<string, new () => MigrationInterface>>(file)));
+        migrations.push(...Object.values(load(file) as Record<string, new () => MigrationInterface>));
       return withRunner((runner) => runner.run());
     },
     revert: () => withRunner((runner) => runner.revert()),
