@@ -236,6 +236,12 @@ describe('arguments are read', () => {
       "const names = ['b']; await queryRunner.createIndex('no' + 'te', new TableIndex({ 'name': 'a', columnNames: [...names] }));",
     ],
     [
+      "const table = await queryRunner.getTable('note'); if (table && !table.foreignKeys.length) await queryRunner.createIndex(table, new TableIndex({ name: 'a', columnNames: ['b'] }));",
+    ],
+    [
+      "{ const i = new TableIndex({ columnNames: ['c'] }); } { const i = new TableIndex({ name: 'a', columnNames: ['b'] }); await queryRunner.createIndex('note', i); }",
+    ],
+    [
       "const table = await queryRunner.getTable('note'); await queryRunner.createIndex(table!, new TableIndex({ name: 'a', columnNames: ['b'] }));",
     ],
   ])('from literals and from constants that nothing changes: %s', async (text) => {
@@ -268,6 +274,11 @@ describe('arguments are read', () => {
       "const i = new TableIndex({ columnNames: ['b'] }); i.isConcurrent = true; await queryRunner.createIndex('note', i);",
       'i',
     ],
+    [
+      "const i = new TableIndex({ columnNames: ['b'] }); for (const i of indexes()) await queryRunner.createIndex('note', i);",
+      'i',
+    ],
+    ["const { i } = indexes(); await queryRunner.createIndex('note', i);", 'i'],
     ["let t = 'note'; await queryRunner.createIndex(t, new TableIndex({ columnNames: ['b'] }));", 't'],
     ["await queryRunner.createIndex('note', new OwnIndex());", 'new OwnIndex()'],
     ["await queryRunner.createIndex('note', new TableIndex({ columnNames: columns() }));", 'columns()'],

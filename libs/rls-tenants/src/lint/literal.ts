@@ -147,8 +147,10 @@ class LiteralReader {
 
   private readIdentifier(node: ts.Identifier): unknown {
     if (node.text === 'undefined') return undefined;
-    const { ts, constants } = this.scope;
-    const value = constants.get(node.text);
+    const { ts } = this.scope;
+    const value = constantAt(ts, node);
+    // Of a table that is loaded only the name is read, and that stays the same.
+    if (value && ts.isAwaitExpression(value)) return this.read(value);
     if (!value || !this.isUntouched((use) => ts.isIdentifier(use) && use.text === node.text)) {
       throw new NotLiteral(node);
     }
@@ -182,6 +184,40 @@ function isThis(ts: TypeScript, node: ts.Node, name: string): boolean {
     node.expression.kind === ts.SyntaxKind.ThisKeyword &&
     node.name.text === name
   );
+}
+
+/** What the constant that a name means in its place is made of; nothing for a variable, a parameter and the like. */
+function constantAt(ts: TypeScript, { text, parent }: ts.Identifier): ts.Expression | undefined {
+  for (let scope: ts.Node | undefined = parent; scope; scope = scope.parent) {
+    const found = declarationsIn(ts, scope).find(({ name }) => declares(ts, name, text));
+    if (!found) continue;
+    const isConst = (ts.getCombinedNodeFlags(found) & ts.NodeFlags.Const) !== 0;
+    const isPlain = ts.isVariableDeclaration(found) && ts.isIdentifier(found.name) && isConst;
+    return isPlain ? found.initializer : undefined;
+  }
+  return undefined;
+}
+
+/** The variables and parameters that belong to a block, a loop, a function, a `catch` or the file. */
+function declarationsIn(
+  ts: TypeScript,
+  scope: ts.Node,
+): readonly (ts.VariableDeclaration | ts.ParameterDeclaration)[] {
+  if (ts.isFunctionLike(scope)) return scope.parameters;
+  if (ts.isCatchClause(scope)) return scope.variableDeclaration ? [scope.variableDeclaration] : [];
+  if (ts.isBlock(scope) || ts.isSourceFile(scope)) {
+    return scope.statements.flatMap((one) =>
+      ts.isVariableStatement(one) ? one.declarationList.declarations : [],
+    );
+  }
+  const isLoop = ts.isForStatement(scope) || ts.isForOfStatement(scope) || ts.isForInStatement(scope);
+  const initializer = isLoop ? scope.initializer : undefined;
+  return initializer && ts.isVariableDeclarationList(initializer) ? initializer.declarations : [];
+}
+
+function declares(ts: TypeScript, name: ts.BindingName, text: string): boolean {
+  if (ts.isIdentifier(name)) return name.text === text;
+  return name.elements.some((one) => ts.isBindingElement(one) && declares(ts, one.name, text));
 }
 
 /** A use that is known to leave the value as it is; whatever is not known may change it. */

@@ -69,15 +69,18 @@ export class NeedsDatabaseError extends Error {}
 export class RecordingQueryRunner extends PostgresQueryRunner {
   /** Paths of the tables of which every column is known. */
   private readonly known = new Set<string>();
+  private readonly metadataTable: string;
   private method: RecordedMethod = 'createTable';
 
   constructor() {
     // Nothing is connected: a data source is what the naming strategy and the names of types hang on.
-    const driver = new DataSource({ type: 'postgres' }).driver as PostgresDriver;
+    const dataSource = new DataSource({ type: 'postgres' });
+    const driver = dataSource.driver as PostgresDriver;
     // What a connection would ask the database for.
     driver.schema = 'public';
     driver.searchSchema = 'public';
     super(driver, 'master');
+    this.metadataTable = dataSource.metadataTableName;
   }
 
   /** A query runner that knows the same tables, and goes its own way from here. */
@@ -118,7 +121,7 @@ export class RecordingQueryRunner extends PostgresQueryRunner {
     // TypeORM's own notes about generated columns and views are no change that a rule asks about.
     return this.getMemorySql()
       .upQueries.map(({ query }) => query.trim())
-      .filter((query) => !query.includes(`"${this.dataSource.metadataTableName}"`));
+      .filter((query) => !query.includes(`"${this.metadataTable}"`));
   }
 
   /** A table that is handed over in place of its name is known from there. */
