@@ -25,23 +25,15 @@ export interface Stage {
   /** Whether they are marked: by default they are. `'column'`: they have the column, and nothing marks it. */
   tenants?: 'scoped' | 'column' | 'none';
   titleType?: 'varchar(50)' | 'varchar(200)' | 'int';
-  joinTables?: JoinTableForm;
-  /** The schema of the labels' table. */
-  labelSchema?: string;
 }
 
 /**
  * A product as it is written: workspaces are the tenants; documents lie in folders, which lie in folders, and carry labels
  * (many-to-many); members read or write; a country is everybody's.
  */
-export function libraryEntities({
-  tenants = 'scoped',
-  titleType = 'varchar(50)',
-  joinTables = 'tenant-column',
-  labelSchema,
-}: Stage = {}): Entities {
+export function libraryEntities({ tenants = 'scoped', titleType = 'varchar(50)' }: Stage = {}): Entities {
   const nothing = () => undefined;
-  const Scoped = (): ClassDecorator => (tenants === 'scoped' ? TenantScoped({ joinTables }) : nothing);
+  const Scoped = (): ClassDecorator => (tenants === 'scoped' ? TenantScoped() : nothing);
   const Tenant = (): PropertyDecorator => {
     if (tenants === 'scoped') return TenantColumn();
     return tenants === 'column' ? Column('uuid', { name: 'tenant_id' }) : nothing;
@@ -87,7 +79,7 @@ export function libraryEntities({
     @OneToMany(() => Document, (document) => document.folder) documents!: Document[];
   }
 
-  @Entity('label', labelSchema === undefined ? {} : { schema: labelSchema })
+  @Entity('label')
   @Scoped()
   @ofTenants(Unique(['tenantId', 'name']))
   class Label extends TenantOwned {
@@ -131,4 +123,28 @@ export function rowsSql({ tenantColumn }: { tenantColumn: boolean }): string {
         INSERT INTO document_labels_label ("documentId", "labelId") VALUES (${id(4, digit)}, ${id(3, digit)});`;
     })
     .join('');
+}
+
+/** Notes with tags, for what is not about how much there is. */
+export function ownedEntities({ schema, joinTables }: { schema?: string; joinTables?: JoinTableForm } = {}) {
+  const place = schema === undefined ? {} : { schema };
+  const form = joinTables === undefined ? {} : { joinTables };
+
+  @Entity('tag', place)
+  @TenantScoped(form)
+  class Tag {
+    @PrimaryGeneratedColumn('uuid') id!: string;
+    @TenantColumn() tenantId!: string;
+    @Column('text') name!: string;
+  }
+
+  @Entity('note', place)
+  @TenantScoped(form)
+  class Note {
+    @PrimaryGeneratedColumn('uuid') id!: string;
+    @TenantColumn() tenantId!: string;
+    @ManyToMany(() => Tag) @JoinTable() tags!: Tag[];
+  }
+
+  return { Tag, Note };
 }

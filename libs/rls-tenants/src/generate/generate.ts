@@ -4,13 +4,21 @@ import { tenantTablesOf, type TenantScopedTable } from '../entities/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import { checkMigratable } from '../migrations/migration-data-source.js';
 import { joinTablePolicyName, tenantPolicyName } from '../policies/index.js';
-import { backfillAdvice, nullableColumnStep, withTenantColumns } from './column-difference.js';
+import { readSql } from '../lint/read-sql.js';
+import type { Change } from '../lint/changes.js';
+import {
+  backfillAdvice,
+  nullableColumnStep,
+  withTenantColumns,
+  type TenantTables,
+} from './column-difference.js';
 import type { ProtectionRoles } from './policy-difference.js';
-import { readLiveTables, schemaFacts, type LiveTables } from './schema-facts.js';
+import { readLiveTables, schemaFacts } from './schema-facts.js';
 import type { Note, SchemaFacts, Step } from './step.js';
 import { tenantSteps } from './tenant-steps.js';
 import { typeormSteps } from './typeorm-steps.js';
 import { withoutHandMadeDrops } from './typeorm-steps.hand-made.js';
+import { withoutReferencedDrops } from './typeorm-steps.referenced.js';
 import { withoutRecreated } from './typeorm-steps.recreated.js';
 
 /** What takes the database to what the entities declare. */
@@ -42,30 +50,52 @@ export async function schemaDifference(
     );
   }
   const declared = tenantTablesOf(dataSource);
-  const { steps, notes } = withoutHandMadeDrops(dataSource, withoutRecreated(await typeormSteps(dataSource)));
+  const managed = withoutHandMadeDrops(dataSource, withoutRecreated(await typeormSteps(dataSource)));
   return withoutTenant(async () => {
     const queryRunner = dataSource.createQueryRunner('master');
+    const query = (sql: string, parameters?: unknown[]) => queryRunner.query(sql, parameters);
     try {
-      const live = await readLiveTables((sql) => queryRunner.query(sql));
-      const abandoned = abandonedTables(dataSource, declared, live);
-      const complete = await withTenantColumns(queryRunner, dataSource, { declared, live }, steps);
+      const live = await readLiveTables(query);
+      const tables = { declared, live };
+      const abandoned = abandonedTables(dataSource, tables);
+      const possible = await withoutReferencedDrops(query, managed.steps);
+      const complete = await withTenantColumns(queryRunner, dataSource, tables, possible.steps);
       const rest =
         complete.undecided.length > 0
-          ? {
-              steps: complete.undecided.map(nullableColumnStep),
-              notes: [advice(backfillAdvice(complete.undecided))],
-            }
-          : await withProtection(queryRunner, declared, roles, complete.steps);
+          ? nullableColumns(complete.undecided)
+          : await withProtection(queryRunner, declared, roles, reviewed(tables, complete.steps));
       return {
         steps: rest.steps,
         facts: schemaFacts(live, declared),
-        notes: [...notes, ...abandoned, ...rest.notes],
+        notes: [...managed.notes, ...possible.notes, ...abandoned, ...rest.notes],
       };
     } finally {
       await queryRunner.release();
     }
   });
 }
+
+/** What can be done of protecting tables whose rows have no tenants: the rest of the difference has to wait for them. */
+function nullableColumns(undecided: readonly TenantScopedTable[]): { steps: Step[]; notes: Note[] } {
+  return { steps: undecided.map(nullableColumnStep), notes: [advice(backfillAdvice(undecided))] };
+}
+
+/** The foreign keys of a join table without a tenant column are plain on purpose, which the linter cannot know. */
+function reviewed({ declared, live }: TenantTables, steps: readonly Step[]): Step[] {
+  const plain = new Set(declared.filter(({ sides }) => sides).map(({ table }) => live.resolve(table)));
+  const isPlainKey = (change: Change) =>
+    change.kind === 'add-constraint' &&
+    change.constraint.type === 'foreign key' &&
+    plain.has(live.resolve(change.table));
+  return steps.map((step) =>
+    step.kind === 'sql' && readSql(step.up).some(({ changes }) => changes.some(isPlainKey))
+      ? { ...step, reviewed: { rules: ['MIG060'], reason: PLAIN_KEY } }
+      : step,
+  );
+}
+
+const PLAIN_KEY =
+  'a join table in the EXISTS form has no tenant column; its policy compares the tenants of both rows';
 
 async function withProtection(
   queryRunner: QueryRunner,
@@ -84,11 +114,7 @@ async function withProtection(
  * @throws RlsConfigurationError if an entity still declares the table and is not tenant-scoped any more: TypeORM would drop
  * the tenant column, and taking away what keeps tenants apart is not something that happens on the way.
  */
-function abandonedTables(
-  dataSource: DataSource,
-  declared: readonly TenantScopedTable[],
-  live: LiveTables,
-): Note[] {
+function abandonedTables(dataSource: DataSource, { declared, live }: TenantTables): Note[] {
   const scoped = new Set(declared.map(({ table }) => live.resolve(table)));
   return live.tables
     .filter(({ name, policies }) => !name.includes('.') && policies.some((policy) => isOurs(name, policy)))
