@@ -159,6 +159,24 @@ describe('MIG039 fk-column-without-index', () => {
   });
 });
 
+describe('MIG060 fk-without-tenant', () => {
+  const keys = 'a int REFERENCES note (id), b int REFERENCES tag (id)';
+  const joined = async (columns: string) => {
+    const text = `import { protectJoinTable, RlsMigration, runSql } from 'nestjs-rls-tenants/migrations';
+      export class A1760000000000 extends RlsMigration { readonly operations = [
+        runSql('CREATE TABLE note_tag (${columns})', 'DROP TABLE note_tag'),
+        protectJoinTable({ joinTable: 'note_tag' }),
+      ]; }`;
+    const report = await lintText(text, { tenantTables: ['note', 'tag'] });
+    return places(report).filter((place) => place.startsWith('MIG060'));
+  };
+
+  it('leaves the keys of a join table to protectJoinTable(), unless the table has a tenant column already', async () => {
+    expect(await joined(keys)).toEqual([]);
+    expect(await joined(`tenant_id uuid, ${keys}`)).toHaveLength(2);
+  });
+});
+
 describe('MIG064 not-leakproof-column', () => {
   const added = (type: string) =>
     found('MIG064', [`CREATE TYPE state AS ENUM ('a')`, `ALTER TABLE note ADD COLUMN s ${type}`], {

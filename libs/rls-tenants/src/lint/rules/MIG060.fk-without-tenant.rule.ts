@@ -1,6 +1,6 @@
 import { quoteIdentifier, quoteTable } from '../../policies/index.js';
-import { addedForeignKeys } from '../context.js';
-import { defineRule } from '../rule.js';
+import { type LintContext, addedForeignKeys } from '../context.js';
+import { changes, defineRule } from '../rule.js';
 
 /** MIG060: PostgreSQL checks foreign keys and runs their cascades without row-level security: with a plain key one tenant can reference another's row, and the other's delete cascades. */
 export const fkWithoutTenant = defineRule({
@@ -13,6 +13,7 @@ export const fkWithoutTenant = defineRule({
     for (const { statement, table, constraint } of addedForeignKeys(migration)) {
       const { references, columns, referencedColumns } = constraint;
       if (!context.isTenantTable(table) || !context.isTenantTable(references)) continue;
+      if (isJoinTableWithoutColumn(context, table)) continue;
       const position = columns.indexOf(context.tenantColumn);
       if (position >= 0 && (referencedColumns[position] ?? context.tenantColumn) === context.tenantColumn)
         continue;
@@ -26,3 +27,19 @@ export const fkWithoutTenant = defineRule({
     }
   },
 });
+
+/** In the EXISTS form the policy asks for both sides, and in its own-column form protectJoinTable() makes the keys anew. */
+function isJoinTableWithoutColumn({ migrations, tenantColumn }: LintContext, table: string): boolean {
+  const isProtected = migrations.some(({ operations }) =>
+    operations.some((one) => one.name === 'protectJoinTable' && one.table === table),
+  );
+  const hasColumn = migrations.some((migration) => {
+    const created = changes(migration, 'up', 'create-table').filter(({ change }) => change.table === table);
+    const added = changes(migration, 'up', 'add-column').filter(({ change }) => change.table === table);
+    return [
+      ...created.flatMap(({ change }) => change.columns),
+      ...added.map(({ change }) => change.column),
+    ].some(({ name }) => name === tenantColumn);
+  });
+  return isProtected && !hasColumn;
+}
