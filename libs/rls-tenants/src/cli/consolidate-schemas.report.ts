@@ -23,11 +23,13 @@ export function planText(plan: ConsolidationPlan, colors: Colors): string {
       const rows = counts
         .filter(({ table }) => table === scope.table)
         .reduce((sum, { rows }) => sum + rows, 0);
-      return (
-        `  ${scope.table}${known ? `  ${rows} rows` : ''}` +
-        `${renumbered === undefined ? '' : `  new keys in ${renumbered}`}` +
-        `${deferred.length === 0 ? '' : `  second pass for ${deferred.join(', ')}`}\n`
-      );
+      const parts = [
+        scope.table,
+        ...(known ? [`${rows} rows`] : []),
+        ...(renumbered === undefined ? [] : [`new keys in ${renumbered}`]),
+        ...(deferred.length === 0 ? [] : [`second pass for ${deferred.join(', ')}`]),
+      ];
+      return `  ${parts.join('  ')}\n`;
     }),
   ];
   if (notes.size > 0) sections.push(heading('What differs:'));

@@ -81,13 +81,17 @@ export interface RowCopy {
   readonly columns: readonly CopiedColumn[];
 }
 
-/**
- * The SQL of a renumbered key: `$1` is the tenant. An old key without a new one, of a row that came later, becomes one
- * that no row has: the foreign key refuses it, where NULL would lose the reference in silence.
- */
+/** The SQL of a row's own new key: `$1` is the tenant. NULL, which no key takes, for a row that came after the numbering. */
 export function newKeySql(tableLiteral: string, columnSql: string, tenantType: string): string {
-  const found = `SELECT new_key FROM ${KEYS} AS k WHERE k.tenant_id = $1::${tenantType} AND k.table_name = ${tableLiteral} AND k.old_key = ${columnSql}`;
-  return `CASE WHEN ${columnSql} IS NOT NULL THEN coalesce((${found}), -1) END`;
+  return `(SELECT new_key FROM ${KEYS} AS k WHERE k.tenant_id = $1::${tenantType} AND k.table_name = ${tableLiteral} AND k.old_key = ${columnSql})`;
+}
+
+/**
+ * The SQL of a reference to a renumbered row: `$1` is the tenant. Where that row has no new key it is one that no row
+ * has: the foreign key refuses it, where NULL would lose the reference in silence.
+ */
+export function newReferenceSql(tableLiteral: string, columnSql: string, tenantType: string): string {
+  return `CASE WHEN ${columnSql} IS NOT NULL THEN coalesce(${newKeySql(tableLiteral, columnSql, tenantType)}, -1) END`;
 }
 
 /** The next rows of the old table, as `s` of what follows: `$2`, … are the cursor's parts. */

@@ -5,6 +5,7 @@ import { quoteIdentifier, quoteLiteral } from '../policies/index.js';
 import { catalogTables, misfit, type CatalogColumn, type CatalogTable } from './catalog.js';
 import {
   newKeySql,
+  newReferenceSql,
   OTHER_TABLES,
   SCHEMAS,
   tableIn,
@@ -89,7 +90,7 @@ export async function plan(
   const draft = new Draft();
   draft.problems.push(...layout.problems);
   for (const schema of schemas) await draft.add(session, schema, layout.tables);
-  const found = { schemas, tables: layout.tables, ...draft };
+  const found = { schemas, tables: layout.tables, ...draft.found };
   if (!data || draft.problems.length > 0) return { ...found, counts: [], sequences: [] };
   const { problems, ...checked } = await checkData(session, found, options.renumber ?? false);
   return { ...found, ...checked, problems };
@@ -139,6 +140,11 @@ class Draft {
   readonly copies: TenantTableCopy[] = [];
   readonly notes = new Map<string, string[]>();
   readonly problems: Problem[] = [];
+
+  get found(): Pick<ConsolidationPlan, 'copies' | 'notes' | 'problems'> {
+    const { copies, notes, problems } = this;
+    return { copies, notes, problems };
+  }
 
   async add(session: Session, schema: TenantSchema, tables: readonly TargetTable[]): Promise<void> {
     const names = tables.map(({ name }) => tableIn(schema.schema, name));
@@ -257,9 +263,15 @@ function columnOf({ columns }: CatalogTable, name: string): CatalogColumn | unde
 }
 
 /** The value of a protected column, made of the old row `s`. Enum types differ from schema to schema; their labels do not. */
-function valueSql({ newKeys, scope }: TargetTable, { name, type, labels, array }: CatalogColumn): string {
+function valueSql(
+  { newKeys, renumbered, scope }: TargetTable,
+  { name, type, labels, array }: CatalogColumn,
+): string {
   const value = `s.${quoteIdentifier(name)}`;
-  const renumbered = newKeys.get(name);
-  if (renumbered) return newKeySql(quoteLiteral(renumbered.table), value, scope.tenantIdType);
+  const table = newKeys.get(name)?.table;
+  if (table !== undefined) {
+    const sqlOf = name === renumbered ? newKeySql : newReferenceSql;
+    return sqlOf(quoteLiteral(table), value, scope.tenantIdType);
+  }
   return labels.length > 0 ? `${value}::text${array ? '[]' : ''}::${type}` : value;
 }
