@@ -181,6 +181,17 @@ describe('tables that were made by calls before', () => {
     ]);
   });
 
+  it('have indexes that are dropped as the database would have them dropped: not concurrently', async () => {
+    const { up, down } = await statements(
+      "await queryRunner.createIndex('note', new TableIndex({ name: 'i', columnNames: ['a'], isConcurrent: true }));",
+      "await queryRunner.dropIndex('note', 'i');",
+    );
+    expect({ up, down }).toEqual({
+      up: ['CREATE INDEX CONCURRENTLY "i" ON "note"  ("a")'],
+      down: ['DROP INDEX "public"."i"'],
+    });
+  });
+
   it('are not known any more once SQL has changed them', async () => {
     const key = "await queryRunner.dropPrimaryKey('note');";
     expect(await notChecked(`${NOTE}\n${key}`)).toEqual([]);

@@ -1,8 +1,9 @@
 import { objectName, parseTableName, quoteIdentifier, quoteTable } from '../policies/index.js';
 import type { Constraint } from './changes.js';
-import { correctedFile } from './corrected-file.js';
+import { correctedFile, operationsFile } from './corrected-file.js';
 import type { CorrectedFile } from './finding.js';
 import type { Migration } from './migration.js';
+import { checkExpression } from './operation-options.js';
 
 /** A constraint in two steps: NOT VALID concerns new rows only and is instant; VALIDATE reads the table beside all traffic. */
 export function notValidThenValidate(
@@ -23,8 +24,18 @@ export function notValidThenValidate(
     return { fix: `Add the constraint by itself with NOT VALID; in the next migration:\n${validate};` };
   }
   const add = `${sql} NOT VALID`;
+  const fix = `${add};\n-- in the next migration, because a lock lasts as long as its transaction:\n${validate};`;
+  const expression = checkExpression(sql);
+  if (expression !== undefined) {
+    const told = { table, name, expression };
+    const slug = `${table}-${name}`;
+    return {
+      fix,
+      files: [operationsFile(migration, { slug, after: 1, operations: [['checkConstraint', told]] })],
+    };
+  }
   return {
-    fix: `${add};\n-- in the next migration, because a lock lasts as long as its transaction:\n${validate};`,
+    fix,
     files: [
       correctedFile(migration, {
         slug: `${table}-${name}`,

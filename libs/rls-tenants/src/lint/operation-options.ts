@@ -53,21 +53,37 @@ function textAfterWhere(sql: string): string {
 
 /** True if the statement adds one unique constraint, and nothing that `uniqueConstraint` is not told. */
 export function isPlainUnique(sql: string): boolean {
-  const statement = parseSync(sql).stmts?.[0]?.stmt;
-  if (!statement || !('AlterTableStmt' in statement)) return false;
-  const [command, ...others] = statement.AlterTableStmt.cmds ?? [];
-  const def = command && 'AlterTableCmd' in command ? command.AlterTableCmd.def : undefined;
-  return others.length === 0 && def !== undefined && 'Constraint' in def && isPlain(def.Constraint);
+  const constraint = onlyConstraint(sql);
+  if (constraint?.contype !== 'CONSTR_UNIQUE') return false;
+  const { deferrable, including, options, nulls_not_distinct: nulls } = constraint;
+  return !deferrable && !including && !options && !nulls;
 }
 
-function isPlain({
-  contype,
-  deferrable,
-  including,
-  options,
-  nulls_not_distinct: nulls,
-}: Constraint): boolean {
-  return contype === 'CONSTR_UNIQUE' && !deferrable && !including && !options && !nulls;
+/** The condition of the one CHECK constraint that the statement adds, if `checkConstraint` can be told all of it. */
+export function checkExpression(sql: string): string | undefined {
+  const constraint = onlyConstraint(sql);
+  if (constraint?.contype !== 'CONSTR_CHECK' || constraint.is_no_inherit) return undefined;
+  const { tokens } = scanSync(sql);
+  const check = tokens.findIndex(({ text }) => text.toUpperCase() === 'CHECK');
+  let depth = 0;
+  const close = tokens.slice(check + 1).find(({ text }) => {
+    if (text === '(') depth++;
+    if (text === ')') depth--;
+    return depth === 0;
+  });
+  return Buffer.from(sql)
+    .subarray(tokens[check + 1]!.end, close!.start)
+    .toString()
+    .trim();
+}
+
+/** The constraint that an ALTER TABLE adds, if it does nothing else. */
+function onlyConstraint(sql: string): Constraint | undefined {
+  const statement = parseSync(sql).stmts?.[0]?.stmt;
+  if (!statement || !('AlterTableStmt' in statement)) return undefined;
+  const [command, ...others] = statement.AlterTableStmt.cmds ?? [];
+  const def = command && 'AlterTableCmd' in command ? command.AlterTableCmd.def : undefined;
+  return others.length === 0 && def && 'Constraint' in def ? def.Constraint : undefined;
 }
 
 /** A value as TypeScript writes it. */
