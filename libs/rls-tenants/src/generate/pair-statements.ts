@@ -52,9 +52,14 @@ function isGuard({ sql, effect }: ParsedSql, ups: readonly ParsedSql[]): boolean
 }
 
 function undoes(up: ParsedSql, down: ParsedSql): boolean {
+  if (writes(up) && writes(down) && !up.effect && !down.effect) return up.table === down.table;
   if (!up.effect || !down.effect || up.effect.object !== down.effect.object) return false;
   const opposite = { create: 'drop', drop: 'create', alter: 'alter' } as const;
   return down.effect.verb === opposite[up.effect.verb];
+}
+
+function writes({ changes }: ParsedSql): boolean {
+  return changes.some(({ kind }) => kind === 'write');
 }
 
 /** What takes an enum's value away: a new type without it, in place of the old one. Taken out of `open`. */
