@@ -84,7 +84,7 @@ export async function dropConstraint(
   if (found.definition !== meant) {
     throw new RlsConfigurationError(
       `Constraint "${name}" of table "${table.name}" is not the one to drop: it is ${found.definition}, and should be ${meant}.`,
-      'Drop it in an operation of its own, or record the migration as reverted (`rls-tenants migrate fake --revert`).',
+      'Drop it in an operation of its own, or record the migration as reverted (`rls-tenants migrate fake <name> --revert`).',
     );
   }
   await briefly(queryRunner, async (inner) => {

@@ -7,6 +7,9 @@ import {
   duplicateKeysSql,
   partitionBoundSql,
   partitionIndexName,
+  renamePolicySql,
+  restoreDefaultSql,
+  restorePolicySql,
 } from './index.js';
 
 const note = { schema: 'acme', name: 'my.note' };
@@ -79,6 +82,32 @@ describe('columns and foreign keys of tables in use', () => {
       'SELECT count(*)::text AS "orphans" FROM "task" AS "child" WHERE "child"."tenant_id" IS NOT NULL AND ' +
         '"child"."project_id" IS NOT NULL AND NOT EXISTS (SELECT FROM "project" AS "parent" ' +
         'WHERE "parent"."tenant_id" = "child"."tenant_id" AND "parent"."id" = "child"."project_id")',
+    );
+  });
+});
+
+describe('policies of another shape', () => {
+  it('get another name and back', () => {
+    expect(renamePolicySql('acme.note', 'mine', 'no"te')).toBe(
+      'ALTER POLICY "mine" ON "acme"."note" RENAME TO "no""te"',
+    );
+  });
+
+  it('are restored in one statement, with USING for WITH CHECK where that is not stated', () => {
+    expect(restorePolicySql('note', 'p', { using: 'a' })).toBe(
+      'ALTER POLICY "p" ON "note" USING (a) WITH CHECK (a)',
+    );
+    expect(restorePolicySql('note', 'p', { using: 'a', withCheck: 'b' })).toBe(
+      'ALTER POLICY "p" ON "note" USING (a) WITH CHECK (b)',
+    );
+  });
+
+  it('give the tenant column its default back, or none', () => {
+    expect(restoreDefaultSql('note', 'tenant_id', 'f()')).toBe(
+      'ALTER TABLE "note" ALTER COLUMN "tenant_id" SET DEFAULT f()',
+    );
+    expect(restoreDefaultSql('note', 'tenant_id', undefined)).toBe(
+      'ALTER TABLE "note" ALTER COLUMN "tenant_id" DROP DEFAULT',
     );
   });
 });
