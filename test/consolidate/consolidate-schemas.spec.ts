@@ -502,6 +502,16 @@ describe('a run that stops half-way', () => {
     });
   });
 
+  it('a batch whose progress is not kept is not kept either', async () => {
+    await db.asSuperuser(`CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''crashed''; END';
+      CREATE TRIGGER crash BEFORE UPDATE ON rls_backfill_progress FOR EACH ROW
+      WHEN (NEW.backfill LIKE 'consolidate rows of % into author') EXECUTE FUNCTION crash()`);
+    const { code, stderr } = await copy();
+    await db.asSuperuser('DROP FUNCTION crash CASCADE');
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('crashed') });
+    expect((await state())[0]).toMatchObject({ authors: 0 });
+  });
+
   it('rows that a trigger swallows are an error, and the batch is undone', async () => {
     await db.asSuperuser(`CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
       CREATE TRIGGER swallow BEFORE INSERT ON tag FOR EACH ROW EXECUTE FUNCTION swallow()`);

@@ -1,9 +1,11 @@
 import type { DataSource } from 'typeorm';
+import { PROGRESS_TABLE } from '../backfill/backfill.sql.js';
 import { RlsConfigurationError } from '../errors.js';
 import { admissionProblem } from '../migrations/admission.js';
 import { quoteIdentifier, quoteLiteral } from '../policies/index.js';
 import { catalogTables, misfit, type CatalogColumn, type CatalogTable } from './catalog.js';
 import {
+  KEY_TABLE,
   newKeySql,
   newReferenceSql,
   OTHER_TABLES,
@@ -81,10 +83,11 @@ export async function plan(
   batchSizeOf(options);
   const schemas = await schemasOf(session, options.mapping, scopes[0]!.tenantIdType);
   const layout = await layoutOf(session, scopes, options.tables, options.renumber ?? false);
-  const hidden = await admissionProblem(
-    session.runner,
-    layout.tables.map(({ scope }) => scope.table),
-  );
+  const hidden = await admissionProblem(session.runner, [
+    ...layout.tables.map(({ scope }) => scope.table),
+    PROGRESS_TABLE,
+    KEY_TABLE,
+  ]);
   if (hidden) throw hidden;
   refuseOwnSchemas(schemas, layout.tables);
   const draft = new Draft();
