@@ -476,6 +476,21 @@ describe('what is refused', () => {
       expect(code).toBe(2);
     },
   );
+
+  it('the command line: nothing is read without a data source, a mapping, and tables that exist', async () => {
+    const start = ['consolidate-schemas', '--data-source', 'dist/migration-data-source.js'];
+    const outcomes = await Promise.all([
+      run(['consolidate-schemas', '--pattern', 'tenant_{id}']),
+      run(start),
+      run([...start, '--pattern', 'tenant_{id}', '--table', 'invoice', 'nope']),
+    ]);
+    expect(outcomes.map(({ code }) => code)).toEqual([2, 2, 2]);
+    expect(outcomes.map(({ stderr }) => stderr.split('\n')[0])).toEqual([
+      'consolidate-schemas: No --data-source is given.',
+      'consolidate-schemas: Neither of --mapping and --pattern is given.',
+      'consolidate-schemas: "nope" is no table of a tenant-scoped entity.',
+    ]);
+  });
 });
 
 describe('a run that stops half-way', () => {

@@ -274,7 +274,9 @@ async function sequencesToAdvance(session: Session, { tables, copies }: Found): 
           );
       let needed = 0n;
       for (const from of [table.catalog.table, ...sources.map(({ copy }) => copy.source)]) {
-        const { largest } = await session.one<{ largest: string | null }>(largestSql(from, name));
+        const { largest } = await session.reading(() =>
+          session.one<{ largest: string | null }>(largestSql(from, name)),
+        );
         if (largest !== null && BigInt(largest) > needed) needed = BigInt(largest);
       }
       const { last } = await session.one<{ last: string }>(lastValueSql(sequence));
