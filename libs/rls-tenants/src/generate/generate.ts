@@ -17,6 +17,7 @@ import { readLiveTables, schemaFacts } from './schema-facts.js';
 import type { Note, SchemaFacts, Step } from './step.js';
 import { tenantSteps } from './tenant-steps.js';
 import { typeormSteps } from './typeorm-steps.js';
+import { withDefinitions } from './typeorm-steps.definitions.js';
 import { withoutHandMadeDrops } from './typeorm-steps.hand-made.js';
 import { withoutReferencedDrops } from './typeorm-steps.referenced.js';
 import { withoutRecreated } from './typeorm-steps.recreated.js';
@@ -59,7 +60,8 @@ export async function schemaDifference(
       const tables = { declared, live };
       const abandoned = abandonedTables(dataSource, tables);
       const possible = await withoutReferencedDrops(query, managed.steps);
-      const complete = await withTenantColumns(queryRunner, dataSource, tables, possible.steps);
+      const exact = await withDefinitions(query, possible.steps);
+      const complete = await withTenantColumns(queryRunner, dataSource, tables, exact);
       const rest =
         complete.undecided.length > 0
           ? nullableColumns(complete.undecided)
