@@ -53,6 +53,10 @@ function onDelete(): 'SET NULL' | 'CASCADE' {
 
 const BOTH_SETTINGS = `${setTenant(A)} SELECT set_config('acme.tenant', '${A}', true); `;
 
+/** A policy that somebody wrote before the library. */
+const FORMER = `CASE WHEN current_setting('acme.is_admin', true) = 'true' THEN true
+  ELSE tenant_id = NULLIF(current_setting('acme.tenant', true), '')::uuid END`;
+
 const TASKS = {
   read: `${BOTH_SETTINGS} SELECT count(*) FROM task`,
   write: `${BOTH_SETTINGS} INSERT INTO task (tenant_id, project_id, code) VALUES ('${A}', 1, gen_random_uuid()::text)`,
@@ -141,6 +145,7 @@ export function operationCases(db: TestDatabase): OperationCase[] {
       ['uniqueColumn', uid, 'add'],
       ['runSql', { up: 'UPDATE task SET uid = gen_random_uuid()', down: 'SELECT 1' }],
     ]),
+    live('addNullableColumn without a transaction', ['addNullableColumn', uid]),
     live('notNull', ['notNull', { table: 'task', column: 'code' }]),
     live('checkConstraint', [
       'checkConstraint',
@@ -171,6 +176,23 @@ export function operationCases(db: TestDatabase): OperationCase[] {
       ],
       TASKS,
       [['protectTable', { ...roles, table: 'task' }]],
+    ),
+    whole(
+      'alterTenantPolicy, of a policy of another shape',
+      [
+        'alterTenantPolicy',
+        { table: 'task', tenantIdType: 'uuid', from: { name: 'former', using: FORMER }, to: 'acme.tenant' },
+      ],
+      TASKS,
+      [
+        [
+          'runSql',
+          {
+            up: `ALTER TABLE task ENABLE ROW LEVEL SECURITY; CREATE POLICY former ON task USING (${FORMER}) WITH CHECK (${FORMER})`,
+            down: 'SELECT 1',
+          },
+        ],
+      ],
     ),
     whole('tenantIndex', ['tenantIndex', { table: 'task', columns: ['code'], replaces: 'task_code' }]),
     whole(
