@@ -5,8 +5,17 @@ type Row = Record<string, unknown>;
 const eventId: EntitySchemaColumnOptions = { type: 'uuid', primary: true };
 const id: EntitySchemaColumnOptions = { ...eventId, generated: 'uuid' };
 
+const view = (name: string, expression: string) =>
+  new EntitySchema<Row>({
+    name,
+    type: 'view',
+    expression,
+    columns: { id: { type: 'uuid' }, title: { type: String } },
+  });
+
 /** The schema of a first version, in use. */
 export const BEFORE = [
+  view('note_title', 'SELECT id, title FROM note'),
   new EntitySchema<Row>({
     name: 'author',
     columns: { id, name: { type: String, length: 50 }, role: { type: 'enum', enum: ['reader', 'writer'] } },
@@ -37,6 +46,8 @@ export const BEFORE = [
 
 /** The schema of the next version: new tables that reference each other, changes of those in use. */
 export const AFTER = [
+  view('note_title', 'SELECT id, upper(title) AS title FROM note'),
+  view('note_body', 'SELECT id, body AS title FROM note'),
   new EntitySchema<Row>({
     name: 'author',
     columns: {

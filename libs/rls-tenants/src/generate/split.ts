@@ -161,6 +161,10 @@ class Sorter {
   private readonly recreated: ReadonlySet<string>;
   /** Tables that lose a column, or are dropped. */
   private readonly shrinking: ReadonlySet<string>;
+  /** What the file of a view is about, where it is about other views too. */
+  private readonly viewSubjects = new Map<string, string>();
+  /** The view that is dropped while a column of the table changes its type, and made again. */
+  private readonly viewsAround = new Map<string, string>();
 
   constructor(
     private readonly steps: readonly Step[],
@@ -182,6 +186,26 @@ class Sorter {
         .filter(({ verb, object }) => verb === 'drop' && /^(?:column|table) /.test(object))
         .map(({ table }) => table ?? ''),
     );
+    this.findViewsAround();
+  }
+
+  /** PostgreSQL changes no type of a column that a view reads: it is dropped and made again in the same transaction. */
+  private findViewsAround(): void {
+    const reads = new Map<string, Set<string>>();
+    for (const [step, { node, effect }] of this.parsed) {
+      if (!effect || !this.recreated.has(effect.object) || !effect.object.startsWith('view ')) continue;
+      const texts = step.kind === 'sql' ? step.down.map((sql) => parseStatement(sql).node) : [];
+      const found = [node, ...texts].flatMap(relationsOf);
+      reads.set(effect.object, new Set([...(reads.get(effect.object) ?? []), ...found]));
+    }
+    for (const { table = '', command } of this.parsed.values()) {
+      if (command?.subtype !== 'AT_AlterColumnType') continue;
+      const [first, ...others] = [...reads].filter(([, tables]) => tables.has(table)).map(([view]) => view);
+      if (first === undefined) continue;
+      const subject = this.viewSubjects.get(first) ?? first;
+      this.viewsAround.set(table, subject);
+      for (const view of others) this.viewSubjects.set(view, subject);
+    }
   }
 
   items(): Item[] {
@@ -216,13 +240,18 @@ class Sorter {
   private structure(step: SqlStep, parsed: ParsedSql): Item {
     const { node, effect, table } = parsed;
     const needs = relationsOf(node).filter((one) => one !== table);
-    if (effect!.object.startsWith('view ')) return item(step, 'structure', effect!.object, needs);
+    if (effect!.object.startsWith('view '))
+      return item(step, 'structure', this.viewSubject(effect!.object), needs);
     if (table !== undefined) return item(step, 'structure', table, needs);
     if ('CreateEnumStmt' in node || 'CreateDomainStmt' in node) {
       const user = this.userOfType(effect!.object.slice('type '.length));
       if (user !== undefined) return item(step, 'structure', user);
     }
     return item(step, 'structure', OBJECTS);
+  }
+
+  private viewSubject(view: string): string {
+    return this.viewSubjects.get(view) ?? view;
   }
 
   /** The first table that has a column of the type. */
@@ -243,6 +272,8 @@ class Sorter {
     if (subtype === 'AT_DropConstraint') return [this.dropConstraint(step, parsed, table)];
     if (subtype === 'AT_ValidateConstraint') return [item(step, 'validate', table)];
     if (subtype === 'AT_DropColumn') return [item(step, 'drop', table)];
+    const view = this.viewsAround.get(table);
+    if (subtype === 'AT_AlterColumnType' && view !== undefined) return [item(step, 'structure', view)];
     if (subtype === 'AT_SetNotNull' && this.inUse(table)) {
       const options = { table, column: name };
       return [operationItem(operationStep('notNull', 'validate', options, originsOf(step)))];
@@ -337,8 +368,9 @@ class Sorter {
     const { effect, table } = parsed;
     if (kind === 'index') return this.dropIndex(step, parsed);
     if (kind === 'view') {
-      const stage = this.recreated.has(effect!.object) ? 'structure' : 'drop';
-      return item(step, stage, effect!.object);
+      const again = this.recreated.has(effect!.object);
+      const dropped = again ? withReview(step, 'MIG040', 'it is made again in this transaction') : step;
+      return item(dropped, again ? 'structure' : 'drop', this.viewSubject(effect!.object));
     }
     if (kind === 'table') return item(step, 'drop', table!);
     return item(step, 'drop', this.droppedBefore(step) ?? OBJECTS);
@@ -384,14 +416,15 @@ class Sorter {
   }
 
   /** What TypeORM notes about a view or a generated column goes where that goes. */
-  private metadata(step: SqlStep, { node, effect }: ParsedSql): Item {
+  private metadata(given: SqlStep, { node, effect }: ParsedSql): Item {
+    const step = effect!.verb === 'drop' ? withReview(given, 'MIG012', "one row of TypeORM's own") : given;
     const constants = new Set(constantsOf(node));
     const lastPart = (path: string) => path.split('.').at(-1)!;
     for (const parsed of this.parsed.values()) {
       const object = parsed.effect?.object ?? '';
       if (object.startsWith('view ') && constants.has(lastPart(object.slice('view '.length)))) {
         const gone = parsed.effect!.verb === 'drop' && !this.recreated.has(object);
-        return item(step, gone ? 'drop' : 'structure', object);
+        return item(step, gone ? 'drop' : 'structure', this.viewSubject(object));
       }
     }
     for (const { table } of this.parsed.values()) {
@@ -449,6 +482,14 @@ function bare(step: OperationStep): Item {
 /** The statements of the input that a step stands for. */
 export function originsOf(step: Step): readonly string[] {
   return step.origins ?? (step.kind === 'sql' ? [step.up] : []);
+}
+
+/** The step with a reason why a rule of the linter does not apply to it. */
+function withReview(step: SqlStep, rule: string, reason: string): SqlStep {
+  const { rules = [], reason: before } = step.reviewed ?? {};
+  if (rules.includes(rule)) return step;
+  const reasons = before === undefined ? reason : `${before}; ${reason}`;
+  return { ...step, origins: originsOf(step), reviewed: { rules: [...rules, rule], reason: reasons } };
 }
 
 /** `ADD CONSTRAINT … NOT VALID`, and its validation in another file. */
