@@ -256,7 +256,8 @@ function mayCollide({ scope, newKeys }: TargetTable, { columns }: CatalogUniqueI
 
 function waysOut({ catalog, scope }: TargetTable, { columns }: CatalogUniqueIndex): string {
   const withTenant = `Make the tenant part of it: (${[scope.tenantColumn, ...columns].join(', ')})`;
-  return columns.join() === catalog.key.join()
+  const [column] = catalog.columns.filter(({ name }) => catalog.key.length === 1 && name === catalog.key[0]);
+  return column?.sequence && columns.join() === column.name
     ? `${withTenant}. Or give the rows new keys: --renumber.`
     : `${withTenant}, as each tenant had its own.`;
 }
