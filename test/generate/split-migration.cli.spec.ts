@@ -78,6 +78,14 @@ describe('split-migration', () => {
     expect((await readdir(folder)).sort()).toEqual(['1760000000000-example.ts', SPLIT[2]]);
   });
 
+  it('lets no other migration run in between', async () => {
+    await writeFile(join(folder, '1760000000001-other.ts'), '');
+    const { code, err } = await run(file, '--write');
+    expect(code).toBe(2);
+    expect(err).toContain('1760000000001-other.ts would run between the files');
+    expect(await readdir(folder)).toHaveLength(2);
+  });
+
   it('refuses what has no safe form, with the way around it', async () => {
     const up = `await queryRunner.query(\`ALTER TABLE "note" DROP COLUMN "size"\`);
 await queryRunner.query(\`ALTER TABLE "note" ADD "size" bigint NOT NULL\`);`;
@@ -100,6 +108,7 @@ await queryRunner.query(\`ALTER TABLE "note" ADD "size" integer NOT NULL\`);`;
 
   it.each([
     ['a file that does not exist', ['nowhere.ts']],
+    ['what is compiled', ['dist/x.js']],
     ['two databases', ['x.ts', '--url', 'postgres://x', '--data-source', 'y.js']],
     ['an unknown option', ['x.ts', '--force']],
   ])('ends with 2 for %s', async (_what, args) => {

@@ -131,6 +131,19 @@ describe('tables', () => {
     ]);
   });
 
+  it('share a type, or become partitions, after all of them are there', async () => {
+    const result = await split([
+      `CREATE TYPE kind AS ENUM ('a')`,
+      `CREATE TABLE a (id int PRIMARY KEY, kind kind, b_id int)`,
+      `CREATE TABLE b (id int PRIMARY KEY, kind kind)`,
+      `ALTER TABLE a ADD CONSTRAINT fk FOREIGN KEY (b_id) REFERENCES b (id)`,
+      `ALTER TABLE log ADD COLUMN c int`,
+      `CREATE TABLE log_2026 (id int, c int)`,
+      `ALTER TABLE log ATTACH PARTITION log_2026 FOR VALUES FROM (1) TO (2)`,
+    ]);
+    expect(names(result)).toEqual(['create-objects', 'create-b', 'create-a', 'create-log-2026', 'alter-log']);
+  });
+
   it('in use are altered one by one, and each command of an ALTER TABLE goes where it belongs', async () => {
     const result = await split([
       `ALTER TABLE author ADD COLUMN a numeric(4,2) DEFAULT 0, ADD CONSTRAINT c CHECK (a >= 0), DROP COLUMN b`,

@@ -18,7 +18,7 @@ interface SplitMigrationCommandOptions extends Omit<SplitMigrationOptions, 'load
   name: 'split-migration',
   arguments: '<file>',
   description: 'Split a migration by table and concern, and make it safe for tables in use',
-  argsDescription: { file: 'a migration in TypeScript or JavaScript that has not run yet' },
+  argsDescription: { file: 'a migration in TypeScript that has not run yet' },
 })
 export class SplitMigrationCommand extends CommandRunner {
   async run(

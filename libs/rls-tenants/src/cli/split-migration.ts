@@ -1,4 +1,4 @@
-import { access, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { RlsConfigurationError } from '../errors.js';
@@ -66,6 +66,12 @@ export async function splitMigration(
 }
 
 async function readMigration(file: string): Promise<string> {
+  if (!/(?<!\.d)\.[cm]?ts$/.test(file)) {
+    throw new RlsConfigurationError(
+      `${file} is no TypeScript, and the files that it would be split into are.`,
+      'Name the source of the migration, not what it was compiled to.',
+    );
+  }
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
@@ -108,6 +114,8 @@ async function write(
       );
     }
   }
+  await mkdir(out, { recursive: true });
+  await checkNothingBetween(file, out, files);
   const replaces = targets.some(({ path }) => resolve(path) === resolve(file));
   if (replaces && keep) {
     throw new RlsConfigurationError(
@@ -119,6 +127,20 @@ async function write(
     await writeFile(path, text, { flag: resolve(path) === resolve(file) ? 'w' : 'wx' });
   }
   if (!keep && !replaces) await rm(file);
+}
+
+/** The files run one after the other: no other migration may come in between. */
+async function checkNothingBetween(file: string, out: string, files: SplitFile['files']): Promise<void> {
+  const timestamp = (name: string) => Number(/^\d{13}/.exec(name)?.[0]);
+  const [first, last] = [timestamp(files[0]!.name), timestamp(files.at(-1)!.name)];
+  const between = (await readdir(out)).find(
+    (name) => timestamp(name) >= first && timestamp(name) <= last && name !== basename(file),
+  );
+  if (between === undefined) return;
+  throw new RlsConfigurationError(
+    `${between} would run between the files, whose timestamps go from ${first} to ${last}.`,
+    'Give it, or the migration that is split, another timestamp, in the name of the file and of the class.',
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

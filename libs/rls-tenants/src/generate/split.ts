@@ -254,17 +254,20 @@ class Sorter {
     return this.viewSubjects.get(view) ?? view;
   }
 
-  /** The first table that has a column of the type. */
+  /** The table that has columns of the type, if it is the only one. */
   private userOfType(type: string): string | undefined {
+    const users = new Set<string>();
     for (const { node, table } of this.parsed.values()) {
-      if (table !== undefined && typesOf(node).includes(type)) return table;
+      if (table !== undefined && typesOf(node).includes(type)) users.add(table);
     }
-    return undefined;
+    const [only, second] = users;
+    return second === undefined ? only : undefined;
   }
 
   private alterTable(step: SqlStep, parsed: ParsedSql, table: string): Item[] {
     const { subtype, name = '' } = parsed.command!;
-    const needs = relationsOf(parsed.node).filter((one) => one !== table);
+    const partitions = parsed.changes.flatMap((one) => ('partition' in one ? [one.partition] : []));
+    const needs = [...relationsOf(parsed.node).filter((one) => one !== table), ...partitions];
     if ('AlterTableStmt' in parsed.node && parsed.node.AlterTableStmt.objtype === 'OBJECT_INDEX') {
       return [item(step, 'attach-partitioned-index', table)];
     }
