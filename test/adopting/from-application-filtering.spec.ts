@@ -15,10 +15,7 @@ beforeEach(async () => {
   await guide.db.asSuperuser(
     `INSERT INTO tenant VALUES ('${A}', 'a'), ('${B}', 'b');
      INSERT INTO project (tenant_id, name) VALUES ('${A}', 'a'), ('${B}', 'b');
-     INSERT INTO task (tenant_id, title, "projectId") VALUES ('${A}', 'mine', 1), ('${B}', 'theirs', 2);
-     -- What setup-roles gives: default privileges, and the admin role's.
-     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${guide.db.roles.app}, ${guide.db.roles.admin};
-     GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ${guide.db.roles.app}, ${guide.db.roles.admin}`,
+     INSERT INTO task (tenant_id, title, "projectId") VALUES ('${A}', 'mine', 1), ('${B}', 'theirs', 2)`,
   );
 });
 afterEach(async () => {

@@ -21,9 +21,7 @@ beforeEach(async () => {
   await guide.db.asSuperuser(
     `INSERT INTO member (email, company) SELECT n || '@example.com', 'company ' || n % 3 FROM generate_series(1, 30) AS n;
      INSERT INTO project (name, "ownerId") SELECT n::text, n FROM generate_series(1, 30) AS n;
-     INSERT INTO task (title, "projectId") SELECT n::text, 1 + n % 30 FROM generate_series(1, 1200) AS n;
-     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${guide.db.roles.app}, ${guide.db.roles.admin};
-     GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ${guide.db.roles.app}, ${guide.db.roles.admin}`,
+     INSERT INTO task (title, "projectId") SELECT n::text, 1 + n % 30 FROM generate_series(1, 1200) AS n`,
   );
 });
 afterEach(() => guide.close());

@@ -6,10 +6,11 @@ import { checkRls } from '../../../libs/rls-tenants/src/cli/check-rls.js';
 import {
   migrationDataSourceOptions,
   MigrationRunner,
+  setupRolesSql,
 } from '../../../libs/rls-tenants/src/migrations/index.js';
 import { createTestDatabase, type TestDatabase } from '../../support/database.js';
 
-/** A guide of docs/adopting whose code runs, against a database that its first SQL makes. */
+/** A guide of docs/adopting whose code runs, against a database that its first SQL and `setup-roles` make. */
 export interface Guide {
   readonly db: TestDatabase;
   /** The page as it is written. */
@@ -43,6 +44,10 @@ export async function openGuide(name: string): Promise<Guide> {
   const sql = blocks.filter(({ language }) => language === 'sql').map(({ text }) => text);
   process.env.DATABASE_URL = db.url('app');
   await db.as('migrator', sql[0]!);
+  const { app, migrator, admin } = db.roles;
+  for (const step of setupRolesSql({ appRole: app, migrationRole: migrator, adminRole: admin })) {
+    await db.asSuperuser(step.sql);
+  }
 
   const load = (file: string): unknown => require(join(directory, `${file}.ts`));
   const options = () =>
