@@ -42,6 +42,9 @@ describe('generate-migration', () => {
     const { code, stderr } = await project.generate([Note, Tag], { appRole: 'nobody_at_all' });
     expect(code).toBe(2);
     expect(stderr).toMatch(/Role "nobody_at_all" does not exist/);
+    const own = await project.generate([Note, Tag], { appRole: project.roles.migrator });
+    expect(own.code).toBe(2);
+    expect(own.stderr).toMatch(/connects as "migrator_\w+", the login that serves requests/);
   });
 
   it.each([

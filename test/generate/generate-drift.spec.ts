@@ -102,6 +102,14 @@ describe('drift of a protected database', () => {
     expect(stderr).toMatch(/Constraint "label_name_given" of table "label" is kept/);
   });
 
+  it('a policy made by hand that widens is said, and not dropped on the way', async () => {
+    await project.as('migrator', `CREATE POLICY everything ON label FOR SELECT USING (true)`);
+    const { code, stderr, files } = await project.generate(entities);
+    expect({ code, files }).toEqual({ code: 0, files: [] });
+    expect(stderr).toMatch(/"everything" on table "public\.label" admits the app role to more.*RLS009/);
+    await project.as('migrator', `DROP POLICY everything ON label`);
+  });
+
   it('an index that no entity declares any more is dropped, if TypeORM named it', async () => {
     const name = 'IDX_0123456789abcdef0123456789';
     await project.as('migrator', `CREATE INDEX "${name}" ON label (name)`);

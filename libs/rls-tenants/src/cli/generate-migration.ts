@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import { RlsConfigurationError } from '../errors.js';
-import { generateMigrations, type GeneratedMigrations } from '../generate/generate-migrations.js';
+import { generateMigrations, type GeneratedMigrations } from '../generate/index.js';
 import { checkMigratable } from '../migrations/migration-data-source.js';
 import { explain, type CliOutput } from './cli-output.js';
 import { ExitCode } from './exit-code.js';

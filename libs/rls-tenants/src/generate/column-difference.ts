@@ -6,6 +6,7 @@ import { RlsConfigurationError } from '../errors.js';
 import type { Change } from '../lint/changes.js';
 import { readSql } from '../lint/read-sql.js';
 import { admissionProblem } from '../migrations/admission.js';
+import { scan } from '../migrations/outside-transaction.js';
 import { currentTenantSql, DEFAULT_TENANT_COLUMN, quoteIdentifier, quoteTable } from '../policies/index.js';
 import { structureStep, tenantOptions } from './policy-difference.js';
 import type { LiveTables } from './schema-facts.js';
@@ -137,12 +138,15 @@ function fillFromSide(dataSource: DataSource, { table, kind }: TenantScopedTable
   };
 }
 
+/** It may take as long as it takes: that no row is without a tenant is known only at the end of the table. */
 async function hasRows(queryRunner: QueryRunner, table: string, condition = 'true'): Promise<boolean> {
   const problem = await admissionProblem(queryRunner, [table]);
   if (problem) throw problem;
-  const [{ found }] = (await queryRunner.query(
-    `SELECT EXISTS (SELECT FROM ${quoteTable(table)} WHERE ${condition}) AS found`,
-  )) as [{ found: boolean }];
+  let found = false;
+  await scan(queryRunner, async (inner) => {
+    const sql = `SELECT EXISTS (SELECT FROM ${quoteTable(table)} WHERE ${condition}) AS found`;
+    [{ found }] = (await inner.query(sql)) as [{ found: boolean }];
+  });
   return found;
 }
 

@@ -1,4 +1,5 @@
 import type { DataSource } from 'typeorm';
+import { withoutTenant } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
 import { MigrationRunner } from '../migrations/runner/migration-runner.js';
 import { schemaDifference } from './generate.js';
@@ -46,7 +47,7 @@ export async function generateMigrations(
 
 /** After every migration there is. @throws RlsConfigurationError if one of them is pending. */
 async function nextTimestamp(dataSource: DataSource): Promise<number> {
-  const status = await new MigrationRunner(dataSource).status();
+  const status = await withoutTenant(() => new MigrationRunner(dataSource).status());
   const pending = status.filter(({ state }) => state === 'pending').map(({ name }) => name);
   if (pending.length > 0) {
     throw new RlsConfigurationError(

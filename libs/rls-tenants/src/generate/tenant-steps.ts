@@ -13,8 +13,8 @@ import type { Note, OperationStep } from './step.js';
  * What protects the tables of tenant-scoped entities and is not in the database: operations for new tables, for tables that
  * nobody protected yet, and for policies, switches and grants that are not what the entities declare.
  *
- * @throws RlsConfigurationError if a role does not exist, a name is no table, rows have no tenant yet, or a policy cannot be
- * made right by an operation.
+ * @throws RlsConfigurationError if a role does not exist, the app role is the one that connects, a name is no table, rows have
+ * no tenant yet, or a policy cannot be made right by an operation.
  */
 export async function tenantSteps(
   queryRunner: QueryRunner,
@@ -22,6 +22,12 @@ export async function tenantSteps(
   roles: ProtectionRoles,
 ): Promise<{ steps: OperationStep[]; notes: Note[] }> {
   const catalog = await catalogOf(queryRunner, declared, roles);
+  if (catalog.auditsOwnConnection) {
+    throw new RlsConfigurationError(
+      `The data source connects as "${roles.appRole}", the login that serves requests.`,
+      "Name a data source with the migration role's login, which owns the tables: see migrationDataSourceOptions().",
+    );
+  }
   await checkBackfilled(queryRunner, declared, catalog);
   const steps: OperationStep[] = [];
   const notes: Note[] = [];
