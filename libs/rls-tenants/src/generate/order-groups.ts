@@ -1,4 +1,4 @@
-import type { Item } from './split.js';
+import type { Item } from './sort-steps.js';
 
 /** What one subject's files are made of, and what had to be put off. */
 export interface Group {

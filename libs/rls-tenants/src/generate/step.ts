@@ -42,6 +42,11 @@ export interface OperationStep {
 
 export type Step = SqlStep | OperationStep;
 
+/** The statements of the input that a step stands for. */
+export function originsOf(step: Step): readonly string[] {
+  return step.origins ?? (step.kind === 'sql' ? [step.up] : []);
+}
+
 /** What the splitter must know of the database; from the catalog, or from what the file itself shows. */
 export interface SchemaFacts {
   /** False for tables that the steps create. */
