@@ -44,6 +44,8 @@ export interface ViewRead {
   readonly relation: CatalogRelation;
   /** Whose rights and policies count there: the owner of the view in between, or null for whoever asks. */
   readonly checkedAs: string | null;
+  /** A materialized view below the first one holds the rows: they are those of its last refresh. */
+  readonly stored: boolean;
 }
 
 /** The commands that policies are for. */
@@ -266,20 +268,24 @@ export class DatabaseAudit {
    */
   readsOf(view: CatalogRelation): ViewRead[] {
     const reads = new Map<string, ViewRead>();
-    this.follow(view, null, reads);
+    this.follow(view, { caller: null, stored: false }, reads);
     return [...reads.values()];
   }
 
-  private follow(view: CatalogRelation, caller: string | null, reads: Map<string, ViewRead>): void {
+  private follow(
+    view: CatalogRelation,
+    { caller, stored }: { caller: string | null; stored: boolean },
+    reads: Map<string, ViewRead>,
+  ): void {
     const checkedAs = isSecurityInvoker(view) ? caller : view.owner;
     for (const { isView, relations } of this.rewritesOf(view)) {
       if (!isView) continue;
       for (const oid of relations) {
         const relation = this.relations.get(oid);
-        const key = `${oid}/${checkedAs}`;
+        const key = `${oid}/${checkedAs}/${stored}`;
         if (!relation || reads.has(key)) continue;
-        reads.set(key, { relation, checkedAs });
-        this.follow(relation, checkedAs, reads);
+        reads.set(key, { relation, checkedAs, stored });
+        this.follow(relation, { caller: checkedAs, stored: stored || relation.kind === 'm' }, reads);
       }
     }
   }

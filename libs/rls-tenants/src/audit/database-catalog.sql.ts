@@ -114,7 +114,7 @@ export const FUNCTIONS_SQL = `
          pg_get_function_result(p.oid) AS result, pg_get_userbyid(p.proowner)::text AS owner,
          l.lanname::text AS language, p.prosecdef AS "securityDefiner", p.proleakproof AS leakproof,
          p.provolatile::text AS volatility, p.proparallel::text AS parallel, coalesce(p.proconfig, '{}') AS config,
-         origin.extension,
+         p.prosqlbody IS NOT NULL AS "boundBody", origin.extension,
          CASE WHEN l.lanname IN ('c', 'internal') OR origin.extension IS NOT NULL THEN NULL
               ELSE coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) END AS body,
          has_function_privilege($3::oid, p.oid, 'EXECUTE') AS "appMayExecute",

@@ -159,6 +159,8 @@ export interface CatalogFunction {
   readonly parallel: string;
   /** `proconfig`: `search_path=pg_catalog, pg_temp` and the like. */
   readonly config: readonly string[];
+  /** An SQL-standard body (`BEGIN ATOMIC`): its names were resolved when it was made, whatever the search path is now. */
+  readonly boundBody: boolean;
   readonly extension: string | null;
   /** The text, or the deparsed SQL-standard body; null for compiled languages and extensions. */
   readonly body: string | null;
