@@ -1,6 +1,7 @@
 import {
   Column,
   Entity,
+  Index,
   JoinColumn,
   ManyToOne,
   PrimaryColumn,
@@ -9,6 +10,7 @@ import {
   ViewEntity,
 } from 'typeorm';
 import { TenantColumn, TenantScoped } from '../../libs/rls-tenants/src/entities/index.js';
+import { protectTableSql } from '../../libs/rls-tenants/src/policies/index.js';
 import { workEntities } from '../entities/support/work-entities.js';
 import { SERVER_VERSION } from '../support/database.js';
 import { createProject, type Project } from './generate-support.js';
@@ -54,6 +56,38 @@ since15('generated migrations settle', () => {
     await project.migrate();
     expect(await project.failures(entities)).toEqual([]);
     expect(await project.generate(entities)).toMatchObject({ code: 0, files: [] });
+  });
+});
+
+describe('a partitioned table that was made by hand', () => {
+  it('is protected, and its index comes in two files', async () => {
+    @Entity('event')
+    @TenantScoped()
+    @Index(['tenantId', 'kind'])
+    class Event {
+      @TenantColumn({ primary: true }) tenantId!: string;
+      @PrimaryColumn('int') id!: number;
+      @Column('text') kind!: string;
+    }
+    await project.as(
+      'migrator',
+      `CREATE TABLE event (tenant_id uuid NOT NULL, id int NOT NULL, kind text NOT NULL, PRIMARY KEY (tenant_id, id))
+         PARTITION BY HASH (tenant_id);
+       CREATE TABLE event_0 PARTITION OF event FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+       ${protectTableSql({ table: 'event_0', tenantIdType: 'uuid', adminRole: project.roles.admin }).join(';')}`,
+    );
+    const { code, stderr, files } = await project.generate([Event]);
+    expect(code).toBe(0);
+    expect(stderr).not.toMatch(/event_0/);
+    expect(files.map((file) => file.replace(/^\d+-change-/, ''))).toEqual([
+      'alter-event.ts',
+      'event-index-partitions.ts',
+      'event-index-parent.ts',
+    ]);
+    expect(await project.lintErrors()).toEqual([]);
+    await project.migrate();
+    expect(await project.failures([Event])).toEqual([]);
+    expect(await project.generate([Event])).toMatchObject({ code: 0, files: [] });
   });
 });
 

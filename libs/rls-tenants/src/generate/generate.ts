@@ -111,7 +111,8 @@ async function withProtection(
 }
 
 /**
- * Tables that are protected and that no entity declares any more are said, and left as they are.
+ * Tables that are protected and that no entity declares any more are said, and left as they are. Partitions have policies of
+ * their own, and belong to the table that is declared.
  *
  * @throws RlsConfigurationError if an entity still declares the table and is not tenant-scoped any more: TypeORM would drop
  * the tenant column, and taking away what keeps tenants apart is not something that happens on the way.
@@ -119,7 +120,8 @@ async function withProtection(
 function abandonedTables(dataSource: DataSource, { declared, live }: TenantTables): Note[] {
   const scoped = new Set(declared.map(({ table }) => live.resolve(table)));
   return live.tables
-    .filter(({ name, policies }) => !name.includes('.') && policies.some((policy) => isOurs(name, policy)))
+    .filter(({ isPartition, name }) => !isPartition && !name.includes('.'))
+    .filter(({ name, policies }) => policies.some((policy) => isOurs(name, policy)))
     .map(({ schema, name }) => `${schema}.${name}`)
     .filter((path) => !scoped.has(path))
     .map((path) => {

@@ -8,6 +8,7 @@ export interface LiveTable {
   readonly schema: string;
   readonly name: string;
   readonly partitioned: boolean;
+  readonly isPartition: boolean;
   readonly rlsEnabled: boolean;
   readonly policies: readonly string[];
 }
@@ -22,7 +23,8 @@ export interface LiveTables {
 }
 
 const TABLES_SQL = `
-  SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind = 'p' AS partitioned, c.relrowsecurity AS "rlsEnabled",
+  SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind = 'p' AS partitioned,
+         c.relispartition AS "isPartition", c.relrowsecurity AS "rlsEnabled",
          ARRAY(SELECT polname::text FROM pg_catalog.pg_policy WHERE polrelid = c.oid ORDER BY 1) AS policies
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
