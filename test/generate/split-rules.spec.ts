@@ -365,7 +365,7 @@ describe('refused, with the way around it', () => {
       'a DO block',
       [`DO $$ BEGIN END $$`, `ALTER TABLE author ADD "n" int`],
       [],
-      /nothing is known of what it does/,
+      /cannot be read: a DO block/,
     ],
     [
       'a SET',
@@ -400,6 +400,13 @@ describe('refused, with the way around it', () => {
     const text = migration(`${up}\n${calls([`CREATE TABLE b (id int)`, `CREATE INDEX i ON b (id)`])}`);
     await expect(splitMigrationFile('1760000000000-example.ts', text, OPTIONS)).rejects.toThrow(
       /cannot be split|cannot be put/,
+    );
+  });
+
+  it('what cannot be read, though there is nothing else in the file', async () => {
+    const text = migration(`await queryRunner.createTable(new Table({ name: 'a' }));`);
+    await expect(splitMigrationFile('1760000000000-example.ts', text, OPTIONS)).rejects.toThrow(
+      /1760000000000-example.ts:3 cannot be read: queryRunner.createTable/,
     );
   });
 });

@@ -12,6 +12,8 @@ export interface ReadSteps {
   readonly migration: Migration;
   readonly steps: readonly Step[];
   readonly notes: readonly Note[];
+  /** What cannot be read, so that nothing is known of it. */
+  readonly unreadable: readonly string[];
   /** What stands in the way of moving its statements into other files. */
   readonly problems: readonly string[];
 }
@@ -75,6 +77,7 @@ export async function readSteps(file: string, text: string): Promise<ReadSteps> 
     // Stable: the commands of one ALTER TABLE have one place.
     steps: placed.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column).map(({ step }) => step),
     notes: paired.notes,
+    unreadable: unreadable(file, migration),
     problems: problemsOf(file, migration, calls),
   };
 }
@@ -173,12 +176,17 @@ function operationStepOf(operation: Operation, calls: ReadonlyMap<string, Call>)
   };
 }
 
+function unreadable(file: string, { unanalyzable, entityUses }: Migration): string[] {
+  return [
+    ...unanalyzable.map(({ line, what }) => `${file}:${line} cannot be read: ${what}`),
+    ...entityUses.map(({ line, what }) => `${file}:${line} uses entities: ${what}`),
+  ];
+}
+
 function problemsOf(file: string, migration: Migration, calls: ReadonlyMap<string, Call>): string[] {
   const at = ({ line }: { line: number }, what: string) => `${file}:${line} ${what}`;
-  const { unanalyzable, entityUses, statements, operations } = migration;
+  const { statements, operations } = migration;
   return [
-    ...unanalyzable.map((one) => at(one, `cannot be read: ${one.what}`)),
-    ...entityUses.map((one) => at(one, `uses entities: ${one.what}`)),
     ...statements.flatMap((one) =>
       statementProblems(one).map((what) => at(one, `${what}: ${shorten(one.sql)}`)),
     ),

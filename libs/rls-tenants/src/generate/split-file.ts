@@ -40,6 +40,7 @@ export async function splitMigrationFile(
   options: SplitOptions = {},
 ): Promise<SplitFile> {
   const read = await readSteps(file, text);
+  if (read.unreadable.length > 0) throw notSplit(read.unreadable);
   const facts = factsOf(read.steps, options);
   const rewritten = rewriteSteps(read.steps, facts, options);
   const planned = splitSteps(rewritten.steps, facts);
@@ -48,12 +49,7 @@ export async function splitMigrationFile(
   if (isUnchanged(read, planned, rewritten.notes)) {
     return { className, unchanged: true, planned, files: [], notes: [] };
   }
-  if (read.problems.length > 0) {
-    throw new RlsConfigurationError(
-      `The migration cannot be split:\n${read.problems.join('\n')}`,
-      'Take these out into migrations of their own first.',
-    );
-  }
+  if (read.problems.length > 0) throw notSplit(read.problems);
   return {
     className,
     unchanged: false,
@@ -61,6 +57,13 @@ export async function splitMigrationFile(
     files: renderFiles(planned, timestampOf(file, read)),
     notes,
   };
+}
+
+function notSplit(problems: readonly string[]): RlsConfigurationError {
+  return new RlsConfigurationError(
+    `The migration cannot be split:\n${problems.join('\n')}`,
+    'Take these out into migrations of their own first.',
+  );
 }
 
 /** One file, of the same steps, in or out of a transaction as it was. */
