@@ -7,7 +7,7 @@ import {
   quoteRole,
   quoteTable,
 } from '../policies/index.js';
-import type { CatalogGrant, CatalogSetting } from './catalog.js';
+import type { CatalogGrant, CatalogPolicy, CatalogSetting } from './catalog.js';
 import type { ExpectedPolicy } from './expected-policies.js';
 
 // The SQL that findings tell people to run. The audit itself runs none of it.
@@ -32,6 +32,17 @@ export function replacePolicy(
 /** Drops one policy. */
 export function dropPolicy(path: string, policyName: string): string {
   return script([dropPolicySql(path, policyName)]);
+}
+
+/**
+ * Gives a policy another predicate, in the clauses that its command has. The table is never without its policy.
+ *
+ * @param table quoted.
+ */
+export function alterPolicy(table: string, { name, command }: CatalogPolicy, predicate: string): string {
+  const using = command === 'INSERT' ? '' : ` USING (${predicate})`;
+  const check = command === 'SELECT' || command === 'DELETE' ? '' : ` WITH CHECK (${predicate})`;
+  return script([`ALTER POLICY ${quoteIdentifier(name)} ON ${table}${using}${check}`]);
 }
 
 /** Takes or gives a role attribute, such as NOBYPASSRLS. */

@@ -34,6 +34,8 @@ export interface ColumnComparison {
   readonly conjunct: boolean;
   /** The other side is a literal, casts aside. */
   readonly constant: boolean;
+  /** That literal's text. */
+  readonly constantText: string | undefined;
   /** What the other side reads. */
   readonly settings: readonly SettingRead[];
   readonly functions: readonly FunctionCall[];
@@ -255,6 +257,7 @@ class Collector {
       operator,
       bare,
       constant: isLiteral(other),
+      constantText: stringOf(other),
       settings: read.settings,
       functions: read.functions,
       identities: read.identities,
@@ -306,7 +309,8 @@ function operatorOf(expression: TreeNode): string {
   }
 }
 
-function namesOf(list: Tree): string[] {
+/** The strings of a list of names, such as a qualified column's. */
+export function namesOf(list: Tree): string[] {
   return ((list ?? []) as TreeNode[]).flatMap((item) =>
     isNode(item.String) ? [(item.String.sval as string | undefined) ?? ''] : [],
   );
