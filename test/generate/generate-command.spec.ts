@@ -1,3 +1,8 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { DataSource } from 'typeorm';
 import { generateMigration } from '../../libs/rls-tenants/src/cli/generate-migration.js';
 import { ownedEntities } from './generate-entities.js';
@@ -12,11 +17,53 @@ beforeEach(async () => {
 });
 afterEach(() => project.drop());
 
+// The built bin, as `npm test` builds it: what users run.
+const BIN = resolve('libs/rls-tenants/dist/cli/main.js');
+
+describe('the bin', () => {
+  it('writes the files, checks, and refuses what it does not understand, each with its exit code', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'generate-bin-'));
+    const url = (path: string) => pathToFileURL(resolve(path)).href;
+    const file = join(dir, 'data-source.mjs');
+    await writeFile(
+      file,
+      `import { DataSource, Entity, PrimaryColumn } from '${url('node_modules/typeorm/index.mjs')}';
+       import { TenantColumn, TenantScoped } from '${url('libs/rls-tenants/dist/index.js')}';
+       class Note {}
+       Entity('note')(Note);
+       TenantScoped()(Note);
+       TenantColumn({ type: 'uuid' })(Note.prototype, 'tenantId');
+       PrimaryColumn('int')(Note.prototype, 'id');
+       export default new DataSource({ type: 'postgres', url: '${project.url('migrator')}', entities: [Note] });`,
+    );
+    const run = (...args: string[]) =>
+      spawnSync(process.execPath, [BIN, 'generate-migration', ...args, '--data-source', file], {
+        encoding: 'utf8',
+      });
+    const roles = ['--app-role', project.roles.app, '--admin-role', project.roles.admin];
+    try {
+      const first = run('AddNotes', ...roles, '--dir', join(dir, 'migrations'));
+      expect({ code: first.status, stderr: first.stderr }).toEqual({ code: 0, stderr: '' });
+      const [written] = await readdir(join(dir, 'migrations'));
+      expect(written).toMatch(/^\d{13}-.*-create-note\.ts$/);
+      expect(await readFile(join(dir, 'migrations', written!), 'utf8')).toContain(
+        "from 'nestjs-rls-tenants/migrations'",
+      );
+      expect(run('AddNotes', ...roles, '--check').status).toBe(1);
+      expect(run('1st', ...roles)).toMatchObject({ status: 2, stderr: expect.stringMatching(/name "1st"/) });
+      expect(run('x', ...roles, '--check', '--dry-run').status).toBe(2);
+      expect(run(...roles).status).toBe(2);
+    } finally {
+      await rm(dir, { recursive: true });
+    }
+  });
+});
+
 describe('generate-migration', () => {
   it('--check ends with 1 and writes nothing where there is a difference', async () => {
     const { code, stdout, files } = await project.generate([Note, Tag], { check: true });
     expect(code).toBe(1);
-    expect(stdout).toMatch(/differ:[\s\S]*change-create-note\.ts {2}in a transaction/);
+    expect(stdout).toMatch(/differ:[\s\S]*my-change-create-note\.ts {2}in a transaction/);
     expect(files).toEqual([]);
   });
 
@@ -24,7 +71,7 @@ describe('generate-migration', () => {
     const { code, stdout, files } = await project.generate([Note, Tag], { dryRun: true });
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /change-create-note\.ts\n[\s\S]*export class ChangeCreateNote\d{13} extends RlsMigration/,
+      /change-create-note\.ts\n[\s\S]*export class MyChangeCreateNote\d{13} extends RlsMigration/,
     );
     expect(files).toEqual([]);
   });
@@ -33,7 +80,7 @@ describe('generate-migration', () => {
     await project.generate([Note, Tag]);
     const { code, stderr, files } = await project.generate([Note, Tag]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/would be generated again: ChangeCreateTag\d+, .* are pending[\s\S]*migrate run/);
+    expect(stderr).toMatch(/would be generated again: MyChangeCreateTag\d+, .* are pending[\s\S]*migrate run/);
     expect(files).toEqual([]);
   });
 

@@ -79,7 +79,7 @@ describe('a partitioned table that was made by hand', () => {
     const { code, stderr, files } = await project.generate([Event]);
     expect(code).toBe(0);
     expect(stderr).not.toMatch(/event_0/);
-    expect(files.map((file) => file.replace(/^\d+-change-/, ''))).toEqual([
+    expect(files.map((file) => file.replace(/^\d+-my-change-/, ''))).toEqual([
       'alter-event.ts',
       'event-index-partitions.ts',
       'event-index-parent.ts',

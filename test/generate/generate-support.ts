@@ -95,7 +95,7 @@ export async function createProject(): Promise<Project> {
         colors: false,
       };
       const told = { ...roles, dir, ...options };
-      const code = await generateMigration(() => dataSource(entities), 'Change', told, output);
+      const code = await generateMigration(() => dataSource(entities), 'MyChange', told, output);
       return { code, ...text, files: (await files()).filter((file) => !before.includes(file)) };
     },
     migrate: () => using(latest, (source) => new MigrationRunner(source, { appRole: db.roles.app }).run()),

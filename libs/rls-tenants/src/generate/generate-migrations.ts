@@ -11,7 +11,7 @@ import type { Note, RenderedFile } from './step.js';
 
 /** What to generate. */
 export interface GenerateOptions extends ProtectionRoles {
-  /** What the migrations are for, in words: the beginning of each file's name. `add-notes` */
+  /** What the migrations are for, in words: the beginning of each file's name: `AddNotes`, `add-notes`. */
   readonly name: string;
 }
 
@@ -40,9 +40,14 @@ export async function generateMigrations(
   const rewritten = rewriteSteps(steps, facts, { isGeneratedIndex: () => true });
   const planned = splitSteps(rewritten.steps, facts).map((file) => ({
     ...file,
-    slug: `${name}-${file.slug}`,
+    slug: `${inFileNames(name)}-${file.slug}`,
   }));
   return { files: renderFiles(planned, timestamp), notes: [...notes, ...rewritten.notes] };
+}
+
+/** `AddNotes` is `add-notes` in a file's name. */
+function inFileNames(name: string): string {
+  return name.replaceAll(/(?<=[a-z0-9])(?=[A-Z])/g, '-').toLowerCase();
 }
 
 /** After every migration there is. @throws RlsConfigurationError if one of them is pending. */
