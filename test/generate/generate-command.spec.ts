@@ -80,7 +80,9 @@ describe('generate-migration', () => {
     await project.generate([Note, Tag]);
     const { code, stderr, files } = await project.generate([Note, Tag]);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/would be generated again: MyChangeCreateTag\d+, .* are pending[\s\S]*migrate run/);
+    expect(stderr).toMatch(
+      /would be generated again: MyChangeCreateTag\d+, .* are pending[\s\S]*migrate run/,
+    );
     expect(files).toEqual([]);
   });
 
