@@ -1,5 +1,8 @@
 import type { Rule } from '../rule.js';
+import { constraintNotTrustworthy } from './constraint-not-trustworthy.rule.js';
 import { defaultTenantContext } from './default-tenant-context.rule.js';
+import { fkActionNullsTenant } from './fk-action-nulls-tenant.rule.js';
+import { fkNotTenantScoped } from './fk-not-tenant-scoped.rule.js';
 import { permissiveWidening } from './permissive-widening.rule.js';
 import { policyDrift } from './policy-drift.rule.js';
 import { privilegesOutsideRls } from './privileges-outside-rls.rule.js';
@@ -11,6 +14,7 @@ import { runtimeRoleExempt } from './runtime-role-exempt.rule.js';
 import { runtimeRoleOwns } from './runtime-role-owns.rule.js';
 import { tenantColumnNullable } from './tenant-column-nullable.rule.js';
 import { tenantTypeMismatch } from './tenant-type-mismatch.rule.js';
+import { uniqueWithoutTenant } from './unique-without-tenant.rule.js';
 
 /** Every rule of the audit, by id. A new rule is a file here, a line here, a page in docs/rules and a test. */
 export const AUDIT_RULES: readonly Rule[] = [
@@ -22,8 +26,12 @@ export const AUDIT_RULES: readonly Rule[] = [
   permissiveWidening,
   defaultTenantContext,
   privilegesOutsideRls,
+  fkNotTenantScoped,
+  uniqueWithoutTenant,
+  fkActionNullsTenant,
   tenantColumnNullable,
   tenantTypeMismatch,
+  constraintNotTrustworthy,
   policyDrift,
   registryDrift,
 ];
