@@ -235,7 +235,7 @@ describe('the audit of a whole database', () => {
     expect(database.publications).toMatchObject([{ name: 'everything', allTables: true }]);
     expect(database.publications[0]!.tables).toContainEqual({
       table: relation('public.note').oid,
-      filtered: false,
+      filter: null,
     });
     expect(database.foreignServers).toMatchObject([
       { name: 'other', appUsage: false, mappedUsers: [null], tables: [relation('public.far').oid] },

@@ -204,12 +204,13 @@ function wholeScope(
   );
   const tables = [
     ...declared,
-    ...recognised.map(({ table, live }): AuditedTable => ({
+    ...recognised.map(({ table, live, listed }): AuditedTable => ({
       declared: table,
       live,
       path: table.table,
       adminRole: options.adminRole,
       recognised: true,
+      listed,
     })),
   ];
   return {

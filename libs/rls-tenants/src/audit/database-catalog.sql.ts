@@ -39,6 +39,8 @@ export const RELATIONS_SQL = `
          pg_get_userbyid(c.relowner)::text AS owner, pg_get_userbyid(n.nspowner)::text AS "schemaOwner",
          c.relrowsecurity AS "rlsEnabled", c.relforcerowsecurity AS "rlsForced",
          c.relpersistence::text AS persistence, c.relispartition AS "isPartition",
+         CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS "partitionKey",
+         pg_get_expr(c.relpartbound, c.oid) AS "partitionBound",
          ARRAY(SELECT i.inhparent::text FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
          coalesce(c.reloptions, '{}') AS options, ${extension('pg_class', 'c.oid')} AS extension,
          c.reltuples::float8 AS "rowEstimate", coalesce(pg_stat_get_numscans(c.oid), 0)::float8 AS "seqScans",
@@ -204,7 +206,7 @@ export const EXTENSIONS_SQL = `
 export const publicationsSql = (versionNumber: number) => `
   SELECT p.pubname::text AS name, p.puballtables AS "allTables", pg_get_userbyid(p.pubowner)::text AS owner,
          coalesce((SELECT json_agg(json_build_object('table', c.oid::text,
-                     'filtered', ${versionNumber >= 150000 ? 't.rowfilter IS NOT NULL' : 'false'}) ORDER BY t.schemaname, t.tablename)
+                     'filter', ${versionNumber >= 150000 ? 't.rowfilter' : 'NULL'}) ORDER BY t.schemaname, t.tablename)
                      FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname
                      JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
                     WHERE t.pubname = p.pubname), '[]') AS tables

@@ -50,6 +50,10 @@ export interface CatalogRelation extends CatalogTable {
   /** `p` permanent, `u` unlogged, `t` temporary. */
   readonly persistence: string;
   readonly isPartition: boolean;
+  /** Of a partitioned table, for example `LIST (tenant_id)`. */
+  readonly partitionKey: string | null;
+  /** Of a partition, for example `FOR VALUES IN (1)`. */
+  readonly partitionBound: string | null;
   /** Oids of what it is a partition of or inherits from. */
   readonly parents: readonly string[];
   /** `pg_class.reloptions`: `security_invoker=true` and the like. */
@@ -257,8 +261,8 @@ export interface CatalogPublication {
   readonly name: string;
   readonly allTables: boolean;
   readonly owner: string;
-  /** Oids of its tables, and whether a row filter narrows each (PostgreSQL 15). */
-  readonly tables: readonly { readonly table: string; readonly filtered: boolean }[];
+  /** Oids of its tables, and the row filter that narrows each (PostgreSQL 15). */
+  readonly tables: readonly { readonly table: string; readonly filter: string | null }[];
 }
 
 export interface CatalogReplicationSlot {

@@ -27,7 +27,7 @@ export function recogniseTenantTables(
   catalog: FullCatalog,
   declared: readonly TenantScopedTable[],
   marks: TenantTableMarks,
-): { table: TenantScopedTable; live: CatalogRelation }[] {
+): { table: TenantScopedTable; live: CatalogRelation; listed: boolean }[] {
   const known = new Set<CatalogTable | undefined>(declared.map(({ table }) => catalog.table(table)));
   const listed = new Set(marks.listed.map((path) => listedTable(catalog, path)));
   const found = catalog.database.relations.flatMap((live) => {
@@ -39,6 +39,7 @@ export function recogniseTenantTables(
   const commonType = declared[0]?.tenantIdType ?? mostCommon(found.map(typeOf)) ?? 'uuid';
   return found.map(({ live, column }) => ({
     live,
+    listed: listed.has(live),
     table: {
       table: `${live.schema}.${live.name}`,
       tenantIdType: declared.length > 0 ? commonType : (typeOf({ live, column }) ?? commonType),

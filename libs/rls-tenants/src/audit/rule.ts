@@ -9,6 +9,8 @@ export interface AuditedTable {
   readonly declared: TenantScopedTable;
   /** No entity declares it: it was listed, has a tenant column, or a policy of its reads the tenant setting. */
   readonly recognised: boolean;
+  /** It was named as a tenant table in the options. */
+  readonly listed?: boolean;
   /** Undefined if there is no relation of that name. */
   readonly live: CatalogTable | undefined;
   /** The name to show and to use in SQL: `schema.table` where the table exists. */
@@ -97,13 +99,15 @@ export function defineRule(
 export function defineDatabaseRule(
   rule: RuleDescription & {
     /** See {@link Rule.skips}. */
-    skip?(this: void, audit: DatabaseAudit): string | undefined;
+    skip?(this: void, audit: DatabaseAudit, context: RuleContext): string | undefined;
     find(this: void, audit: DatabaseAudit): Iterable<Observation>;
   },
 ): Rule {
   return ruleOf(rule, 'database', {
-    skip: (_catalog, { database }) =>
-      database === undefined ? 'Only the declared tables were read.' : rule.skip?.(database),
+    skip: (_catalog, context) =>
+      context.database === undefined
+        ? 'Only the declared tables were read.'
+        : rule.skip?.(context.database, context),
     find: (_catalog, { database }) => rule.find(database!),
   });
 }
