@@ -1,20 +1,43 @@
 import type { Rule } from '../rule.js';
 import { constraintNotTrustworthy } from './constraint-not-trustworthy.rule.js';
+import { defaultPrivilegesTooWide } from './default-privileges-too-wide.rule.js';
 import { defaultTenantContext } from './default-tenant-context.rule.js';
+import { denyAll } from './deny-all.rule.js';
+import { emptyStringNotHandled } from './empty-string-not-handled.rule.js';
+import { failOpenPredicate } from './fail-open-predicate.rule.js';
 import { fkActionNullsTenant } from './fk-action-nulls-tenant.rule.js';
 import { fkNotTenantScoped } from './fk-not-tenant-scoped.rule.js';
+import { foreignOrLoopbackAccess } from './foreign-or-loopback-access.rule.js';
+import { gucBypassFlag } from './guc-bypass-flag.rule.js';
+import { gucNameMismatch } from './guc-name-mismatch.rule.js';
+import { hardCodedTenant } from './hard-coded-tenant.rule.js';
+import { identityByRole } from './identity-by-role.rule.js';
+import { immutableContextFunction } from './immutable-context-function.rule.js';
+import { inertRestrictive } from './inert-restrictive.rule.js';
+import { materializedView } from './materialized-view.rule.js';
+import { nonEqualityOnContext } from './non-equality-on-context.rule.js';
 import { permissiveWidening } from './permissive-widening.rule.js';
 import { policyDrift } from './policy-drift.rule.js';
+import { policyNotTenantScoped } from './policy-not-tenant-scoped.rule.js';
+import { policyReadsUnprotectedTable } from './policy-reads-unprotected-table.rule.js';
 import { privilegesOutsideRls } from './privileges-outside-rls.rule.js';
+import { publicGrant } from './public-grant.rule.js';
 import { registryDrift } from './registry-drift.rule.js';
+import { rewriteRule } from './rewrite-rule.rule.js';
 import { rlsNotEnabled } from './rls-not-enabled.rule.js';
 import { rlsNotForced } from './rls-not-forced.rule.js';
 import { runtimeRoleCanEscalate } from './runtime-role-can-escalate.rule.js';
 import { runtimeRoleExempt } from './runtime-role-exempt.rule.js';
 import { runtimeRoleOwns } from './runtime-role-owns.rule.js';
+import { secdefSearchPath } from './secdef-search-path.rule.js';
+import { secdefTrigger } from './secdef-trigger.rule.js';
+import { securityDefinerFunction } from './security-definer-function.rule.js';
 import { tenantColumnNullable } from './tenant-column-nullable.rule.js';
 import { tenantTypeMismatch } from './tenant-type-mismatch.rule.js';
 import { uniqueWithoutTenant } from './unique-without-tenant.rule.js';
+import { userLeakproofFunction } from './user-leakproof-function.rule.js';
+import { viewRunsAsOwner } from './view-runs-as-owner.rule.js';
+import { writeNotChecked } from './write-not-checked.rule.js';
 
 /** Every rule of the audit, by id. A new rule is a file here, a line here, a page in docs/rules and a test. */
 export const AUDIT_RULES: readonly Rule[] = [
@@ -23,15 +46,38 @@ export const AUDIT_RULES: readonly Rule[] = [
   runtimeRoleCanEscalate,
   rlsNotEnabled,
   rlsNotForced,
+  policyNotTenantScoped,
+  failOpenPredicate,
   permissiveWidening,
+  writeNotChecked,
   defaultTenantContext,
+  viewRunsAsOwner,
+  materializedView,
+  securityDefinerFunction,
+  secdefSearchPath,
+  rewriteRule,
+  foreignOrLoopbackAccess,
   privilegesOutsideRls,
+  gucBypassFlag,
+  policyReadsUnprotectedTable,
+  defaultPrivilegesTooWide,
+  publicGrant,
+  secdefTrigger,
+  userLeakproofFunction,
+  immutableContextFunction,
   fkNotTenantScoped,
   uniqueWithoutTenant,
   fkActionNullsTenant,
   tenantColumnNullable,
   tenantTypeMismatch,
   constraintNotTrustworthy,
+  gucNameMismatch,
+  emptyStringNotHandled,
+  denyAll,
+  identityByRole,
+  hardCodedTenant,
+  nonEqualityOnContext,
+  inertRestrictive,
   policyDrift,
   registryDrift,
 ];
