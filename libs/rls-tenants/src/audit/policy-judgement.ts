@@ -1,12 +1,14 @@
 import { parseSync, scanSync } from 'libpg-query';
+import { TENANT_ID_TYPES } from '../context/tenant-id.js';
 import type { CatalogPolicy } from './catalog.js';
-import type { DatabaseAudit, PolicyClause, PolicyCommand } from './database-audit.js';
+import type { DatabaseAudit, PolicyClause, PolicyCommand, TenantRelation } from './database-audit.js';
 import type { CatalogFunction, CatalogRelation } from './database-catalog.js';
 import { expectedPredicate } from './expected-policies.js';
 import { outcomeOf, type CalledFunction, type Outcome, type PredicateNames } from './fail-open.js';
 import type { Situation } from './fail-open-values.js';
 import { alterPolicy } from './fix-sql.js';
 import { isNode, type PolicyExpression, type Tree, type TreeNode } from './policy-expression.js';
+import { COLUMN_TYPES } from './rule.js';
 
 // What the policies of a database admit the app role to: fail-open.ts with the catalog's names.
 
@@ -155,7 +157,16 @@ function fixOf(audit: DatabaseAudit, relation: CatalogRelation, policy: CatalogP
   const table = audit.tenantTable(relation)!;
   if (!table.declared.sides && !relation.columns.has(table.declared.tenantColumn))
     return '-- The table has no tenant column: add one, and let every policy compare it with the tenant setting.';
-  return alterPolicy(audit.quoted(relation), policy, expectedPredicate(table));
+  return alterPolicy(audit.quoted(relation), policy, predicateFor(table));
+}
+
+/** A table that no entity declares is compared in its own type. */
+export function predicateFor(table: TenantRelation): string {
+  const { declared, live, recognised } = table;
+  const type = live.columns.get(declared.tenantColumn)?.type;
+  const own = TENANT_ID_TYPES.find((one) => type !== undefined && COLUMN_TYPES[one].includes(type));
+  if (!recognised || own === undefined) return expectedPredicate(table);
+  return expectedPredicate({ ...table, declared: { ...declared, tenantIdType: own } });
 }
 
 const NAMES = new WeakMap<DatabaseAudit, Map<string, PredicateNames>>();

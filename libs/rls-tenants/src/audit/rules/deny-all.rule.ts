@@ -1,5 +1,6 @@
 import { expectedPolicies } from '../expected-policies.js';
 import { replacePolicy } from '../fix-sql.js';
+import { predicateFor } from '../policy-judgement.js';
 import { defineDatabaseRule } from '../rule.js';
 
 /**
@@ -19,13 +20,14 @@ export const denyAll = defineDatabaseRule({
         ({ permissive, roles }) => permissive && !roles.every((role) => audit.adminRoles.includes(role)),
       );
       if (admitting.length > 0) continue;
+      const { name } = expectedPolicies(table)[0]!;
       const others = live.policies.filter(({ permissive }) => !permissive);
       yield {
         object: `table "${audit.nameOf(live)}"`,
         message: `The app role has privileges on it, but ${
           others.length === 0 ? 'no policy admits it' : 'only restrictive policies are for it'
         }: every row is hidden and every write refused.`,
-        fix: replacePolicy(table.path, expectedPolicies(table)[0]!, false, false),
+        fix: replacePolicy(table.path, { name, predicate: predicateFor(table) }, false, false),
       };
     }
   },

@@ -51,7 +51,7 @@ function tablesOf(audit: DatabaseAudit, { relation, policy }: JudgedPolicy): Cat
 /** The policies of tenant tables are judged there; those of others must not admit every row that is written. */
 function isProtected(audit: DatabaseAudit, table: CatalogRelation): boolean {
   if (!table.rlsEnabled) return false;
-  if (audit.tenantTable(table)) return true;
+  if (audit.tenantTable(table) || !isWritable(audit, table)) return true;
   return !(['INSERT', 'UPDATE'] as const).some((command) =>
     audit
       .policiesForApp(table, command)
