@@ -19,7 +19,9 @@ import {
 } from './catalog.js';
 import { DatabaseAudit } from './database-audit.js';
 import { sortFindings, type Finding } from './finding.js';
+import type { CatalogRelation } from './database-catalog.js';
 import { recogniseTenantTables } from './recognised-tables.js';
+import { reportRoles, type ReportedRoles } from './reported-roles.js';
 import type { AuditedTable, Rule, RuleContext } from './rule.js';
 import { AUDIT_RULES } from './rules/index.js';
 
@@ -52,7 +54,11 @@ export interface ReportedTable {
   /** `schema.table`; the declared name if it does not exist. */
   readonly table: string;
   readonly exists: boolean;
+  readonly rlsEnabled: boolean;
+  readonly rlsForced: boolean;
   readonly policies: readonly CatalogPolicy[];
+  /** Partitions and inheritance children at any depth, as `schema.table`. Empty where only declared tables were read. */
+  readonly partitions: readonly string[];
 }
 
 /** A rule of a report. */
@@ -64,7 +70,7 @@ export interface SkippedRule extends ReportedRule {
 }
 
 /** What an audit found, and what it looked at. */
-export interface AuditReport {
+export interface AuditReport extends ReportedRoles {
   readonly database: string;
   /** PostgreSQL's version, for example `18.1`. */
   readonly serverVersion: string;
@@ -93,9 +99,18 @@ export async function auditDataSource(
   dataSource: DataSource,
   options: AuditOptions = {},
 ): Promise<AuditReport> {
+  return (await examineDataSource(dataSource, options)).report;
+}
+
+/** {@link auditDataSource} with what the rules were asked about. */
+export async function examineDataSource(
+  dataSource: DataSource,
+  options: AuditOptions = {},
+): Promise<Examination> {
   assertPostgres(dataSource);
   const tables = tenantTablesOf(dataSource);
-  return withCatalogQuery(dataSource, (query) => auditTables(query, tables, options));
+  checkNotEmpty(tables);
+  return withCatalogQuery(dataSource, (query) => examine(query, tables, options));
 }
 
 /**
@@ -109,10 +124,18 @@ export async function auditDatabase(
   dataSource: DataSource,
   options: AuditOptions = {},
 ): Promise<AuditReport> {
+  return (await examineDatabase(dataSource, options)).report;
+}
+
+/** {@link auditDatabase} with what the rules were asked about. */
+export async function examineDatabase(
+  dataSource: DataSource,
+  options: AuditOptions = {},
+): Promise<Examination> {
   assertPostgres(dataSource);
   return withCatalogQuery(dataSource, async (query) => {
-    const report = await runRules(query, [], options);
-    if (report.tables.length > 0) return report;
+    const examination = await examine(query, [], options);
+    if (examination.report.tables.length > 0) return examination;
     throw new RlsConfigurationError(
       `There is nothing to check: no table in ${options.schemas ? `the schemas ${options.schemas.join(', ')}` : 'any schema'} looks like a tenant table.`,
       'Name the tenant column or setting that marks tenant tables, or list the tables. With the entities at hand, pass --data-source.',
@@ -131,13 +154,23 @@ export async function auditTables(
   tables: readonly TenantScopedTable[],
   options: AuditOptions & Pick<RunOptions, 'scope'> = {},
 ): Promise<AuditReport> {
-  if (tables.length === 0) {
-    throw new RlsConfigurationError(
-      'There is nothing to check: the data source has no tenant-scoped entity.',
-      'Mark the entities whose rows belong to tenants @TenantScoped(), and list them in the data source.',
-    );
-  }
+  checkNotEmpty(tables);
   return runRules(query, tables, options);
+}
+
+function checkNotEmpty(tables: readonly TenantScopedTable[]): void {
+  if (tables.length > 0) return;
+  throw new RlsConfigurationError(
+    'There is nothing to check: the data source has no tenant-scoped entity.',
+    'Mark the entities whose rows belong to tenants @TenantScoped(), and list them in the data source.',
+  );
+}
+
+/** A report, and what the rules were asked about: for what must know more of the database than a report says. */
+export interface Examination {
+  readonly report: AuditReport;
+  readonly catalog: Catalog;
+  readonly context: RuleContext;
 }
 
 /** What {@link runRules} looks at. */
@@ -156,6 +189,14 @@ export async function runRules(
   tables: readonly TenantScopedTable[],
   options: RunOptions = {},
 ): Promise<AuditReport> {
+  return (await examine(query, tables, options)).report;
+}
+
+async function examine(
+  query: CatalogQuery,
+  tables: readonly TenantScopedTable[],
+  options: RunOptions,
+): Promise<Examination> {
   const run = selectRules(options);
   // The rules parse policies synchronously.
   await loadModule();
@@ -183,7 +224,7 @@ export async function runRules(
     requested: new Set(options.rules),
     ...wholeScope(catalog, declared, { ...options, adminRole: adminRoles[0]!, settings }),
   };
-  return report(catalog, context, run);
+  return { report: report(catalog, context, run), catalog, context };
 }
 
 /** Adds what a whole scope has and the declared tables have not. */
@@ -297,7 +338,7 @@ function report(catalog: Catalog, context: RuleContext, selection: RuleSelection
   const outcomes = selection.run.map((rule) => ({ rule, reason: rule.skips(catalog, context) }));
   const ran = outcomes.filter(({ reason }) => reason === undefined).map(({ rule }) => rule);
   const skipped = outcomes.flatMap(({ rule, reason }) => skippedFor(rule, reason));
-  const reported = tables.map(reportedTable);
+  const reported = tables.map((table) => reportedTable(table, context.database));
   const count = (kind: ReportedTable['kind']) => reported.filter((table) => table.kind === kind).length;
   return {
     database: catalog.server.database,
@@ -305,6 +346,7 @@ function report(catalog: Catalog, context: RuleContext, selection: RuleSelection
     role: catalog.appRole.name,
     findings: sortFindings(ran.flatMap((rule) => rule.check(catalog, context))),
     tables: reported,
+    ...reportRoles(catalog, context.database),
     rules: ran.map(describeRule),
     skipped: [...selection.skipped, ...skipped].sort((a, b) => (a.id < b.id ? -1 : 1)),
     counts: {
@@ -315,13 +357,20 @@ function report(catalog: Catalog, context: RuleContext, selection: RuleSelection
   };
 }
 
-function reportedTable({ declared, live, path, recognised }: AuditedTable): ReportedTable {
+function reportedTable(
+  { declared, live, path, recognised }: AuditedTable,
+  audit: DatabaseAudit | undefined,
+): ReportedTable {
   return {
     kind: recognised ? 'recognised' : declared.kind,
     entityName: declared.entityName,
     table: path,
     exists: live !== undefined,
+    rlsEnabled: live?.rlsEnabled ?? false,
+    rlsForced: live?.rlsForced ?? false,
     policies: live?.policies ?? [],
+    // With a whole scope every live table is a CatalogRelation.
+    partitions: live && audit ? audit.partitionsOf(live as CatalogRelation).map(audit.nameOf) : [],
   };
 }
 

@@ -2,8 +2,11 @@ export {
   auditDatabase,
   auditDataSource,
   auditTables,
+  examineDatabase,
+  examineDataSource,
   type AuditOptions,
   type AuditReport,
+  type Examination,
   type ReportedRule,
   type ReportedTable,
   type SkippedRule,
@@ -17,6 +20,7 @@ export {
   type Finding,
   type Severity,
 } from './finding.js';
+export type { ReportedRole, ReportedRoles } from './reported-roles.js';
 export { TIERS, type Rule } from './rule.js';
 export { AUDIT_RULES } from './rules/index.js';
 export { verifyIsolation, type VerifyIsolationOptions } from './verify-isolation.js';
