@@ -2,17 +2,28 @@ import type { Catalog } from '../catalog.js';
 import { DEFAULT_TENANT_COLUMN } from '../../policies/index.js';
 import { defineRule, isTable, nothingDeclared, type AuditedTable } from '../rule.js';
 
-/** RLS082: the entities declare a table or a column that the database does not have, so nothing was checked there. */
+/** RLS082: what the entities declare and what the database has are not the same tables. */
 export const registryDrift = defineRule({
   id: 'RLS082',
   title: 'registry-drift',
   severity: 'error',
   reason:
-    'What is declared tenant-scoped and is not in the database as a table was not checked, and protects nothing.',
+    'What is declared tenant-scoped and is not in the database as a table was not checked, and protects nothing. A tenant table that no entity declares is one that the application cannot watch over.',
   skip: (_catalog, context) => nothingDeclared(context),
   *find(catalog, context) {
     for (const table of context.tables) {
-      if (table.recognised) continue;
+      if (table.recognised) {
+        if (isKnown(table)) continue;
+        yield {
+          // Its own protection is judged by every other rule.
+          severity: 'warning',
+          object: `table "${table.path}"`,
+          message:
+            'It looks like a tenant table, and no entity declares it: its policies are compared with nothing, and statements outside of any tenant context are not refused.',
+          fix: 'Mark its entity @TenantScoped(), list it as a tenant table of another application, or drop it.',
+        };
+        continue;
+      }
       if (!table.live || !isTable(table.live)) {
         yield {
           object: `table "${table.path}"`,
@@ -35,6 +46,13 @@ export const registryDrift = defineRule({
     }
   },
 });
+
+/** Tables of the library's own operations, which need no entity. A test compares the names with theirs. */
+const OWN_TABLES = ['rls_backfill_progress', 'rls_consolidated_key'];
+
+function isKnown({ listed, live }: AuditedTable): boolean {
+  return listed === true || OWN_TABLES.includes(live!.name);
+}
 
 const RUN_MIGRATIONS =
   'Run the pending migrations, or correct the entity (table name, schema, @TenantColumn()).';
