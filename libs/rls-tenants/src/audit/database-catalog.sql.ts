@@ -154,9 +154,12 @@ export const POLICY_DEPENDENCIES_SQL = `
     FROM pg_policy p
    WHERE p.polrelid = ANY ($1::oid[])`;
 
-/** $1 relation oids, $2 the audited role. `ownedBy`: the column that a serial or identity sequence belongs to. */
+/** $1 relation oids, $2 the audited role. `ownedBy`: the column that a serial or identity sequence belongs to; `defaultOf`: the columns whose default calls it. */
 export const SEQUENCES_SQL = `
   SELECT c.oid::text AS oid, owned.relation AS "ownedByTable", owned.column AS "ownedByColumn",
+         (SELECT coalesce(json_agg(json_build_object('table', f.adrelid::text, 'column', a.attname) ORDER BY f.adrelid, f.adnum), '[]')
+            FROM pg_depend d JOIN pg_attrdef f ON f.oid = d.objid JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+           WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid) AS "defaultOf",
          has_sequence_privilege($2::oid, c.oid, 'SELECT') AS "appSelect",
          has_sequence_privilege($2::oid, c.oid, 'USAGE') AS "appUsage",
          has_sequence_privilege($2::oid, c.oid, 'UPDATE') AS "appUpdate"

@@ -205,6 +205,8 @@ export interface CatalogSequence {
   /** Oid of the table whose serial or identity column it belongs to. */
   readonly ownedByTable: string | null;
   readonly ownedByColumn: string | null;
+  /** The columns whose default takes its next value; tables as oids. Not those of identities. */
+  readonly defaultOf: readonly { readonly table: string; readonly column: string }[];
   readonly appSelect: boolean;
   readonly appUsage: boolean;
   readonly appUpdate: boolean;

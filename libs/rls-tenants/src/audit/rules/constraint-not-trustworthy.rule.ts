@@ -1,4 +1,4 @@
-import { enforceConstraint, isEnforced, validateConstraint, validateKeyAgain } from '../constraint-fixes.js';
+import { enforceConstraint, isEnforced, validateConstraint, validateKeyAgain } from '../table-fixes.js';
 import type { DatabaseAudit } from '../database-audit.js';
 import type { CatalogRelation } from '../database-catalog.js';
 import { defineDatabaseRule } from '../rule.js';

@@ -1,4 +1,4 @@
-import { replaceForeignKey } from '../constraint-fixes.js';
+import { replaceForeignKey } from '../table-fixes.js';
 import type { CatalogConstraint } from '../database-catalog.js';
 import { defineDatabaseRule } from '../rule.js';
 

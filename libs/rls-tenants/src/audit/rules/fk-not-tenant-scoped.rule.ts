@@ -1,4 +1,4 @@
-import { composeForeignKey } from '../constraint-fixes.js';
+import { composeForeignKey } from '../table-fixes.js';
 import { defineDatabaseRule } from '../rule.js';
 
 /** RLS040: PostgreSQL checks foreign keys and runs their actions without any policy. */

@@ -1,4 +1,4 @@
-import { scopeUniqueness } from '../constraint-fixes.js';
+import { scopeUniqueness } from '../table-fixes.js';
 import type { CatalogColumn } from '../catalog.js';
 import type { DatabaseAudit } from '../database-audit.js';
 import type { CatalogIndex, CatalogRelation } from '../database-catalog.js';
