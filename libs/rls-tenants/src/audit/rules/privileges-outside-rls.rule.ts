@@ -13,6 +13,12 @@ const POWERS: Readonly<Record<string, { severity: Severity; power: string }>> = 
     severity: 'error',
     power: 'a foreign key it makes tells whether a row of another tenant exists',
   },
+  // PostgreSQL 17.
+  MAINTAIN: {
+    severity: 'warning',
+    power:
+      'ANALYZE, VACUUM and CLUSTER tell how many rows all tenants have, and rewrite the table while they wait',
+  },
 };
 
 /** RLS026: some privileges reach rows without passing a policy. */
@@ -20,7 +26,8 @@ export const privilegesOutsideRls = defineRule({
   id: 'RLS026',
   title: 'privileges-outside-rls',
   severity: 'critical',
-  reason: 'TRUNCATE, TRIGGER and REFERENCES reach the rows of other tenants without passing a policy.',
+  reason:
+    'TRUNCATE, TRIGGER, REFERENCES and MAINTAIN reach the rows of other tenants without passing a policy.',
   *find({ appRole }, context) {
     // A superuser has every privilege whatever is granted; RLS001 says so.
     if (appRole.superuser) return;
