@@ -132,7 +132,7 @@ describe('RLS041 unique-without-tenant', () => {
   it('a key that foreign keys need is not dropped under them: the fix says what comes first', async () => {
     await createPerson('id int PRIMARY KEY');
     await createPerson('person_id int REFERENCES person (id)', 'profile');
-    const [{ fix }] = (await db.findingsOf('RLS041', [person])) as [{ fix: string }];
+    const { fix } = (await db.findingsOf('RLS041', [person]))[0]!;
     expect(fix).toMatch(/^-- .*RLS040/);
     await expect(db.as('migrator', fix)).rejects.toThrow('other objects depend on it');
     await db.as('migrator', (await db.findingsOf('RLS040', [person]))[0]!.fix);

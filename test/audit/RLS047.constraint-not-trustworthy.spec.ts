@@ -75,7 +75,7 @@ describe('RLS047 constraint-not-trustworthy', () => {
   it('a CHECK is validated by a scan, which no policy filters', async () => {
     await db.asSuperuser(`REVOKE ${db.roles.admin} FROM ${db.roles.migrator}`);
     await db.as('migrator', 'ALTER TABLE line ADD CONSTRAINT small CHECK (note_id < 2) NOT VALID');
-    const [{ fix, severity }] = (await found()) as [{ fix: string; severity: string }];
+    const { fix, severity } = (await found())[0]!;
     expect(severity).toBe('error');
     await expect(db.as('migrator', fix)).rejects.toThrow('violated by some row');
     await db.asSuperuser('UPDATE line SET note_id = 1');
