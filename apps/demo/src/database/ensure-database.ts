@@ -12,7 +12,7 @@ export interface DemoDatabase {
 /**
  * Finds or starts the server, and prepares the demo's database on it.
  *
- * DATABASE_URL, if set, is a superuser's connection string; the database `rls_demo` is created beside the one it names.
+ * DATABASE_URL, if set, is a superuser's connection string; the database `rls_demo_2` is created beside the one it names.
  */
 export async function ensureDatabase(): Promise<DemoDatabase> {
   const server = await ensureServer();

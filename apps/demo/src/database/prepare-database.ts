@@ -5,8 +5,8 @@ import { dataSourceOptions } from './data-source-options.js';
 import { appRoleUrl, databaseUrl, DEMO_ROLES, loginPassword, type DemoLogin } from './roles.js';
 import { seed } from './seed/seed.js';
 
-/** Name of the demo's database. */
-export const DEMO_DATABASE = 'rls_demo';
+/** Name of the demo's database. The number rises with each version whose migrations cannot go on from the last one's. */
+export const DEMO_DATABASE = 'rls_demo_2';
 
 // Any constant does: it keeps two processes that start at once from preparing at once.
 const PREPARATION_LOCK = 7_268_531;
