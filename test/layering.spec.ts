@@ -40,6 +40,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'audit',
     'rls-tenants.options.ts',
   ],
+  health: ['errors.ts', 'context', 'audit', 'rls-tenants.module.ts', 'rls-tenants.options.ts'],
   'index.ts': [
     'errors.ts',
     'context',

@@ -21,8 +21,8 @@ import {
 import { RlsConfigurationError } from './errors.js';
 import type { RlsTenantsOptions } from './rls-tenants.options.js';
 
-/** The isolated data sources; whoever waits for it knows that they are isolated and verified. */
-const ISOLATED_DATA_SOURCES = Symbol('nestjs-rls-tenants: isolated data sources');
+/** Injection token: the isolated data sources. Whoever waits for it knows that they are isolated and verified. */
+export const ISOLATED_DATA_SOURCES = Symbol('nestjs-rls-tenants: isolated data sources');
 
 /** Options of `RlsTenantsModule.forRootAsync()`. */
 export interface RlsTenantsAsyncOptions
@@ -83,7 +83,7 @@ export class RlsTenantsModule {
           useFactory: isolateAndVerify,
         },
       ],
-      exports: [TenantContext, RLS_TENANTS_OPTIONS],
+      exports: [TenantContext, RLS_TENANTS_OPTIONS, ISOLATED_DATA_SOURCES],
     };
   }
 }

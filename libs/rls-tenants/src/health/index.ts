@@ -1,0 +1,1 @@
+export { RlsHealthIndicator, type IsolatedOptions, type IsolationHealth } from './rls.health.js';
