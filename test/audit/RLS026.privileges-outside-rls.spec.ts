@@ -1,5 +1,9 @@
-import { inheritSql, since16 } from '../support/database.js';
+import pg from 'pg';
+import { inheritSql, SERVER_VERSION, since16 } from '../support/database.js';
 import { createNoteDatabase, type NoteDatabase } from './audit-support.js';
+
+/** The privilege exists since then. */
+const since17 = SERVER_VERSION >= 170000 ? it : it.skip;
 
 describe('RLS026 privileges-outside-rls', () => {
   let db: NoteDatabase;
@@ -66,4 +70,20 @@ describe('RLS026 privileges-outside-rls', () => {
       await db.asSuperuser(`DROP OWNED BY ${other}; DROP ROLE ${other}`);
     },
   );
+
+  since17('MAINTAIN tells how many rows all tenants have, and is found', async () => {
+    await db.as('migrator', `GRANT MAINTAIN ON note TO ${db.roles.app}`);
+    const told = async () => {
+      const client = new pg.Client({ connectionString: db.url('app') });
+      const notices: string[] = [];
+      client.on('notice', ({ message }) => notices.push(message ?? ''));
+      await client.connect();
+      await client.query('ANALYZE VERBOSE note');
+      await client.end();
+      return notices.join('\n');
+    };
+    expect(await told()).toContain('containing 2 live rows');
+    expect(await expectFixed('warning')).toContain('MAINTAIN');
+    expect(await told()).toContain('permission denied to analyze');
+  });
 });
