@@ -49,7 +49,7 @@ export function inheritSql(member: string, role: string, inherit: boolean): stri
 /**
  * Creates the database and its roles: `app` (LOGIN, no privileges beyond CONNECT and USAGE on public), `migrator`
  * (LOGIN, owns the schema public, inherits `admin`) and `admin` (NOLOGIN). The app role may SET ROLE admin and does not
- * inherit it.
+ * inherit it. Nobody but the migrator creates in public, as is the default since PostgreSQL 15.
  */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const serverUrl = process.env.TEST_DATABASE_URL!;
@@ -76,6 +76,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
      GRANT ${roles.admin} TO ${roles.app} ${member};
      GRANT ${roles.admin} TO ${roles.migrator};
      ALTER SCHEMA public OWNER TO ${roles.migrator};
+     REVOKE CREATE ON SCHEMA public FROM PUBLIC;
      GRANT CREATE ON DATABASE ${name} TO ${roles.migrator};
      GRANT USAGE ON SCHEMA public TO ${roles.app}, ${roles.admin}`,
   );
