@@ -31,6 +31,14 @@ describe('RLS040 fk-not-tenant-scoped', () => {
     return findings[0]!;
   };
 
+  /** What A's line references after A tried to delete its note, which PostgreSQL 14 refuses. */
+  const noteIdAfterDelete = async () => {
+    await db.asTenantA('DELETE FROM note WHERE id = 1').catch(() => {});
+    const rows = await db.asTenantA<{ note_id: number | null }>('SELECT note_id FROM line');
+    await db.asSuperuser(`INSERT INTO note VALUES (1, '${A}', 'a') ON CONFLICT DO NOTHING`);
+    return rows[0]?.note_id;
+  };
+
   it('a delete of one tenant deletes the row of another, and the key is found', async () => {
     await addKey('ON DELETE CASCADE');
     // Tenant B references the row of tenant A, which then takes B's row along.
@@ -84,16 +92,7 @@ describe('RLS040 fk-not-tenant-scoped', () => {
 
     await db.as('migrator', (await expectFound()).fix);
     await db.asTenantA(`INSERT INTO line VALUES (1, '${A}', 1)`);
-    const deletion = db.asTenantA('DELETE FROM note WHERE id = 1');
-    if (SERVER_VERSION >= 150000) {
-      await deletion;
-      expect(await db.asTenantA('SELECT tenant_id, note_id FROM line')).toEqual([
-        { tenant_id: A, note_id: null },
-      ]);
-      await db.asSuperuser(`INSERT INTO note VALUES (1, '${A}', 'a')`);
-    } else {
-      await expect(deletion).rejects.toThrow('foreign key');
-    }
+    expect(await noteIdAfterDelete()).toBe(SERVER_VERSION >= 150000 ? null : 1);
     for (const id of ['RLS040', 'RLS042']) expect(await db.findingsOf(id, tables())).toEqual([]);
   });
 
