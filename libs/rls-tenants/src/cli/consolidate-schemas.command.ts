@@ -1,9 +1,7 @@
-import { Command, CommandRunner, Help, Option } from 'nest-commander';
-import type { DataSource } from 'typeorm';
-import { RlsConfigurationError } from '../errors.js';
+import { Command, Help, Option } from 'nest-commander';
 import { processOutput } from './cli-output.js';
 import { consolidateSchemas, type ConsolidateSchemasOptions } from './consolidate-schemas.js';
-import { loadDataSource } from './data-source-file.js';
+import { MigrationDataSourceCommand } from './migration-data-source.command.js';
 
 interface ConsolidateCommandOptions extends ConsolidateSchemasOptions {
   dataSource?: string;
@@ -17,25 +15,9 @@ interface ConsolidateCommandOptions extends ConsolidateSchemasOptions {
   name: 'consolidate-schemas',
   description: 'Copy the rows of one schema per tenant into the protected tables',
 })
-export class ConsolidateSchemasCommand extends CommandRunner {
+export class ConsolidateSchemasCommand extends MigrationDataSourceCommand {
   async run(_: string[], { dataSource, ...options }: ConsolidateCommandOptions = {}): Promise<void> {
     process.exitCode = await consolidateSchemas(() => this.load(dataSource), options, processOutput());
-  }
-
-  private load(file: string | undefined): Promise<DataSource> {
-    if (file !== undefined) return loadDataSource(file);
-    throw new RlsConfigurationError(
-      'No --data-source is given.',
-      "Name a module that exports a TypeORM DataSource with the migration role's login: --data-source dist/migration-data-source.js",
-    );
-  }
-
-  @Option({
-    flags: '--data-source <file>',
-    description: "JavaScript module that exports a TypeORM DataSource with the migration role's login",
-  })
-  parseDataSource(file: string): string {
-    return file;
   }
 
   @Option({ flags: '--mapping <file>', description: 'JSON file: {"schema": "tenant id"}' })

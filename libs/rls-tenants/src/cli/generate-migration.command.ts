@@ -1,12 +1,8 @@
-import { Inject, Optional } from '@nestjs/common';
-import { Command, CommandRunner, Help, Option } from 'nest-commander';
-import type { DataSource } from 'typeorm';
-import { RlsConfigurationError } from '../errors.js';
+import { Command, Help, Option } from 'nest-commander';
 import { DEFAULT_ADMIN_ROLE } from '../policies/index.js';
 import { processOutput } from './cli-output.js';
-import { loadDataSource } from './data-source-file.js';
 import { DEFAULT_DIR, generateMigration, type GenerateMigrationOptions } from './generate-migration.js';
-import { MIGRATION_DATA_SOURCE } from './migrate.command.js';
+import { MigrationDataSourceCommand } from './migration-data-source.command.js';
 
 interface GenerateMigrationCommandOptions extends GenerateMigrationOptions {
   dataSource?: string;
@@ -22,37 +18,12 @@ interface GenerateMigrationCommandOptions extends GenerateMigrationOptions {
   description: 'Write the migrations that take the database to what the entities declare, policies included',
   argsDescription: { name: 'what the migrations are for: the beginning of their names' },
 })
-export class GenerateMigrationCommand extends CommandRunner {
-  constructor(
-    @Optional()
-    @Inject(MIGRATION_DATA_SOURCE)
-    private readonly defaultDataSource?: () => Promise<DataSource>,
-  ) {
-    super();
-  }
-
+export class GenerateMigrationCommand extends MigrationDataSourceCommand {
   async run(
     [name = '']: string[],
     { dataSource, ...options }: GenerateMigrationCommandOptions = {},
   ): Promise<void> {
     process.exitCode = await generateMigration(() => this.load(dataSource), name, options, processOutput());
-  }
-
-  private async load(file: string | undefined): Promise<DataSource> {
-    if (file !== undefined) return loadDataSource(file);
-    if (this.defaultDataSource) return this.defaultDataSource();
-    throw new RlsConfigurationError(
-      'No --data-source is given.',
-      "Name a module that exports a TypeORM DataSource with the migration role's login: --data-source dist/migration-data-source.js",
-    );
-  }
-
-  @Option({
-    flags: '--data-source <file>',
-    description: "JavaScript module that exports a TypeORM DataSource with the migration role's login",
-  })
-  parseDataSource(file: string): string {
-    return file;
   }
 
   @Option({ flags: '--app-role <name>', description: 'login that serves requests, for policies and grants' })

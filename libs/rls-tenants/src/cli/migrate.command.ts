@@ -1,14 +1,9 @@
-import { Inject, Optional } from '@nestjs/common';
-import { Command, CommandRunner, Help, Option } from 'nest-commander';
-import type { DataSource } from 'typeorm';
+import { Command, Help, Option } from 'nest-commander';
 import { RlsConfigurationError } from '../errors.js';
 import { DEFAULT_ADMIN_ROLE } from '../policies/index.js';
 import { processOutput } from './cli-output.js';
-import { loadDataSource } from './data-source-file.js';
 import { migrate, type MigrateAction, type MigrateOptions } from './migrate.js';
-
-/** Injection token: gives the migration role's data source where `--data-source` is not given. */
-export const MIGRATION_DATA_SOURCE = Symbol('nestjs-rls-tenants: migration data source');
+import { MigrationDataSourceCommand } from './migration-data-source.command.js';
 
 interface MigrateCommandOptions extends MigrateOptions {
   dataSource?: string;
@@ -25,38 +20,13 @@ interface MigrateCommandOptions extends MigrateOptions {
   description: 'Run, revert, list or fake migrations, one runner at a time',
   argsDescription: { action: 'run, revert, status or fake', names: 'migrations to fake' },
 })
-export class MigrateCommand extends CommandRunner {
-  constructor(
-    @Optional()
-    @Inject(MIGRATION_DATA_SOURCE)
-    private readonly defaultDataSource?: () => Promise<DataSource>,
-  ) {
-    super();
-  }
-
+export class MigrateCommand extends MigrationDataSourceCommand {
   async run(
     [action, ...names]: string[],
     { dataSource, revert, ...options }: MigrateCommandOptions = {},
   ): Promise<void> {
     const what = actionOf(action, names, revert);
     process.exitCode = await migrate(() => this.load(dataSource), what, options, processOutput());
-  }
-
-  private async load(file: string | undefined): Promise<DataSource> {
-    if (file !== undefined) return loadDataSource(file);
-    if (this.defaultDataSource) return this.defaultDataSource();
-    throw new RlsConfigurationError(
-      'No --data-source is given.',
-      "Name a module that exports a TypeORM DataSource with the migration role's login: --data-source dist/migration-data-source.js",
-    );
-  }
-
-  @Option({
-    flags: '--data-source <file>',
-    description: "JavaScript module that exports a TypeORM DataSource with the migration role's login",
-  })
-  parseDataSource(file: string): string {
-    return file;
   }
 
   @Option({
