@@ -124,6 +124,40 @@ describe('RLS020 view-runs-as-owner', () => {
     await db.as('migrator', 'DROP VIEW notes, admin_notes');
   });
 
+  it('is silent where a restrictive policy holds everybody to the tenant, the view’s owner included', async () => {
+    await create('notes', 'SELECT * FROM note');
+    await db.as(
+      'migrator',
+      `CREATE POLICY floor ON note AS RESTRICTIVE USING (tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid))`,
+    );
+    expect(await seenThrough('notes')).toEqual(['a']);
+    expect(await db.findingsOf(RULE)).toEqual([]);
+    await db.as('migrator', 'ALTER POLICY floor ON note USING (id > 0)');
+    expect(await seenThrough('notes')).toEqual(['a', 'b']);
+    await expectFound('notes', 'note_admin_policy');
+    await db.as('migrator', 'DROP POLICY floor ON note; DROP VIEW notes');
+  });
+
+  it('is silent about a view that compares the tenant behind a security barrier, as long as it is only read', async () => {
+    await create(
+      'notes',
+      `SELECT * FROM note WHERE tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`,
+    );
+    await expectFound('notes', 'note_admin_policy');
+    await db.as('migrator', 'ALTER VIEW notes SET (security_barrier = true)');
+    await create('outer_notes', 'SELECT * FROM notes');
+    expect(await seenThrough('outer_notes')).toEqual(['a']);
+    expect(await db.findingsOf(RULE)).toEqual([]);
+
+    await db.as('migrator', `GRANT INSERT ON notes TO ${db.roles.app}`);
+    await db.asTenantA(`INSERT INTO notes VALUES (3, '${B}', 'forged')`);
+    expect(await db.asSuperuser(`DELETE FROM note WHERE id = 3 RETURNING tenant_id`)).toEqual([
+      { tenant_id: B },
+    ]);
+    await expectFound('notes', 'note_admin_policy');
+    await db.as('migrator', 'DROP VIEW notes CASCADE');
+  });
+
   it('a function of the reader’s own in a condition on a view sees no row that the policies drop', async () => {
     await create('notes', 'SELECT * FROM note');
     await db.as(

@@ -69,6 +69,22 @@ describe('RLS022 security-definer-function', () => {
     await db.asSuperuser('DROP FUNCTION all_notes()');
   });
 
+  it('one that only calls another, which the app role may not call, is found', async () => {
+    await db.asSuperuser(
+      `CREATE FUNCTION bodies() RETURNS SETOF text SECURITY DEFINER LANGUAGE sql AS 'SELECT body FROM note';
+       REVOKE EXECUTE ON FUNCTION bodies() FROM PUBLIC; GRANT EXECUTE ON FUNCTION bodies() TO ${held};
+       CREATE FUNCTION all_notes() RETURNS SETOF text SECURITY DEFINER LANGUAGE sql AS 'SELECT bodies()';
+       ALTER FUNCTION all_notes() OWNER TO ${held}`,
+    );
+    expect(await bodies()).toEqual(['a', 'b']);
+    const findings = await db.findingsOf(RULE);
+    expect(findings).toMatchObject([{ severity: 'critical', object: 'function "public.all_notes()"' }]);
+    await db.asSuperuser(findings[0]!.fix);
+    await expect(bodies()).rejects.toThrow('permission denied for function bodies');
+    expect(await db.findingsOf(RULE)).toEqual([]);
+    await db.asSuperuser('DROP FUNCTION all_notes(), bodies()');
+  });
+
   it('one that names no tenant table is worth knowing, and fails nothing', async () => {
     await db.as(
       'migrator',

@@ -57,7 +57,7 @@ export function policyFunctions(audit: DatabaseAudit, bodies: FunctionBodies): M
     for (const policy of relation.policies) {
       for (const oid of audit.dependenciesOf(relation, policy)?.functions ?? []) {
         const called = audit.function(oid);
-        if (!called) continue;
+        if (!called || found.has(called)) continue;
         for (const one of bodies.reach(called))
           if (!found.has(one)) found.set(one, `policy "${policy.name}" on table "${audit.nameOf(relation)}"`);
       }

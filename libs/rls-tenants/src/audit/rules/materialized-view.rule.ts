@@ -1,7 +1,6 @@
-import { parseSync } from 'libpg-query';
 import type { DatabaseAudit, TenantRelation } from '../database-audit.js';
 import type { CatalogRelation } from '../database-catalog.js';
-import { isNode, type TreeNode } from '../policy-expression.js';
+import { holdsItself, readsDirectly } from '../held-views.js';
 import { defineDatabaseRule, isTable } from '../rule.js';
 import { granteesOf, hideBehindView, revoke } from '../side-door-fixes.js';
 
@@ -50,47 +49,12 @@ function waysTo(audit: DatabaseAudit, stored: CatalogRelation, table: TenantRela
       const reads = audit.readsOf(view);
       if (!reads.some((read) => read.relation === stored && read.checkedAs !== null)) return false;
       return [view, ...reads.map(({ relation }) => relation)].some(
-        (one) => readsDirectly(audit, one, stored) && !holdsItself(audit, one, stored, table),
+        (one) =>
+          readsDirectly(audit, one, stored) && !holdsItself(audit, one, stored, table.declared.tenantColumn),
       );
     })
     .map((relation) => ({ relation, text: `through the view "${audit.nameOf(relation)}"` }));
   return [...direct, ...views];
-}
-
-function readsDirectly(audit: DatabaseAudit, view: CatalogRelation, stored: CatalogRelation): boolean {
-  return (
-    view.kind === 'v' &&
-    audit.rewritesOf(view).some(({ isView, relations }) => isView && relations.includes(stored.oid))
-  );
-}
-
-/**
- * `SELECT … FROM stored WHERE tenant column = tenant`, with security_barrier: without it a function of the reader's own
- * is evaluated before the view's WHERE.
- */
-function holdsItself(
-  audit: DatabaseAudit,
-  view: CatalogRelation,
-  stored: CatalogRelation,
-  { declared: { tenantColumn } }: TenantRelation,
-): boolean {
-  if (!view.options.some((option) => /^security_barrier=(true|on|yes|1)$/i.test(option))) return false;
-  const where = onlyWhere(audit.rewritesOf(view).find(({ isView }) => isView)!.definition);
-  return where !== undefined && audit.holdsToTenant(audit.expression(where, stored), tenantColumn);
-}
-
-/** The WHERE of a query that reads one relation and does nothing else; its text is PostgreSQL's own. */
-function onlyWhere(definition: string): string | undefined {
-  const { stmts = [] } = parseSync(definition);
-  const select = (stmts[0]?.stmt as unknown as TreeNode | undefined)?.SelectStmt;
-  if (!isNode(select) || !Array.isArray(select.fromClause) || select.fromClause.length !== 1)
-    return undefined;
-  const allowed = ['targetList', 'fromClause', 'whereClause', 'limitOption', 'op'];
-  if (Object.keys(select).some((key) => !allowed.includes(key))) return undefined;
-  const [from] = select.fromClause;
-  if (!isNode(from) || !isNode(from.RangeVar) || from.RangeVar.alias !== undefined) return undefined;
-  const rest = Buffer.from(definition).subarray(Number(from.RangeVar.location)).toString();
-  return /\sWHERE\s(.*?);?\s*$/s.exec(rest)?.[1];
 }
 
 function fixFor(

@@ -15,6 +15,7 @@ export const secdefSearchPath = defineDatabaseRule({
     const bodies = new FunctionBodies(audit);
     const called = policyFunctions(audit, bodies);
     for (const one of audit.database.functions) {
+      if (!audit.appMayCall(one) && one.result !== 'trigger') continue;
       // BEGIN ATOMIC resolved its names when it was made.
       if (one.extension !== null || one.boundBody || one.owner === audit.catalog.appRole.name) continue;
       const policy = called.get(one);

@@ -14,14 +14,18 @@ export const securityDefinerFunction = defineDatabaseRule({
     for (const one of audit.database.functions) {
       if (!one.securityDefiner || one.extension !== null || isTriggerFunction(one) || !audit.appMayCall(one))
         continue;
-      const why = someOpenTable(audit, one.owner);
-      if (why === undefined) continue;
+      // What its owner may call in turn runs as that function's owner.
+      const owners = bodies
+        .reach(one)
+        .flatMap(({ securityDefiner, owner }) => (securityDefiner ? [owner] : []));
+      const owner = owners.find((role) => someOpenTable(audit, role) !== undefined);
+      if (owner === undefined) continue;
       const reads = bodies.mayReadTenants(one);
       yield {
         // What names no tenant table is a hole the day its body changes.
         ...(reads ? {} : { severity: 'info' as const }),
         object: functionObject(one),
-        message: `The app role may call it, and it runs as "${one.owner}": ${why}. ${reads ? 'It may read tenant tables' : 'It names no tenant table'} (${one.language}).`,
+        message: `The app role may call it, and it runs as "${owner}": ${someOpenTable(audit, owner)}. ${reads ? 'It may read tenant tables' : 'It names no tenant table'} (${one.language}).`,
         fix: `-- If it must see every tenant: REVOKE EXECUTE on it from PUBLIC and from the app role.\n${alterFunction(one, 'SECURITY INVOKER')}`,
       };
     }
