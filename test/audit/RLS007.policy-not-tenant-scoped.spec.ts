@@ -1,11 +1,22 @@
 import { A, B, declared, NOTE_COLUMNS, protectSql } from './audit-support.js';
 import { createPolicyDatabase, NOTE_POLICY, TENANT, type PolicyDatabase } from './policy-rules-support.js';
 
+const CURRENT = `(SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+
 describe('RLS007 policy-not-tenant-scoped', () => {
   let db: PolicyDatabase;
 
   beforeAll(async () => {
     db = await createPolicyDatabase();
+    await db.as(
+      'migrator',
+      `CREATE TABLE tenant (id uuid PRIMARY KEY);
+       CREATE TABLE doc (${NOTE_COLUMNS});
+       GRANT SELECT ON tenant, doc TO ${db.roles.app}`,
+    );
+    await db.asSuperuser(
+      `INSERT INTO tenant VALUES ('${A}'), ('${B}'); INSERT INTO doc VALUES (1, '${A}', 'b'), (2, '${B}', 'b')`,
+    );
   });
   afterEach(() => db.reset());
   afterAll(() => db.drop());
@@ -18,6 +29,10 @@ describe('RLS007 policy-not-tenant-scoped', () => {
     ['an OR', `${TENANT} OR body = 'b'`],
     ['a CASE', `CASE WHEN body = 'b' THEN true ELSE ${TENANT} END`],
     ['a privileged tenant', `${TENANT} OR current_setting('rls.current_tenant', true) = '${A}'`],
+    [
+      'an EXISTS of any own row that looks the same',
+      `EXISTS (SELECT 1 FROM doc d WHERE d.body = note.body AND d.tenant_id = ${CURRENT})`,
+    ],
     [
       'an EXISTS that asks nothing of the row',
       `EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relname = 'note')`,
@@ -79,25 +94,25 @@ describe('RLS007 policy-not-tenant-scoped', () => {
 
   it.each([
     ['a narrower one', `${TENANT} AND (body = 'a' OR body = 'b')`],
+    ['the tenant looked up', `tenant_id = (SELECT t.id FROM tenant t WHERE t.id = ${CURRENT})`],
     [
-      'the tenant looked up',
-      `tenant_id IN (SELECT t.tenant_id FROM note t WHERE ${TENANT.replace('tenant_id', 't.tenant_id')})`,
+      'a row of the tenant’s that this one refers to',
+      `EXISTS (SELECT 1 FROM doc d WHERE d.id = note.id AND d.tenant_id = ${CURRENT})`,
     ],
     ['false', 'false'],
   ])('%s shows nothing of another tenant and is no finding', async (_name, using) => {
-    await db.alter(using.includes('FROM note') ? TENANT : using);
+    await db.alter(using);
     expect(await db.seenByA()).not.toContain('b');
     expect(await db.findingsOf('RLS007')).toEqual([]);
   });
 
   it.each([
-    ['sql', `'SELECT $1 = NULLIF(current_setting(''rls.current_tenant'', true), '''')::uuid'`],
-    ['sql', `'SELECT owner = NULLIF(current_setting(''rls.current_tenant'', true), '''')::uuid'`],
-  ])('a function in %s that compares the tenant is looked into', async (language, body) => {
-    await db.as(
-      'migrator',
-      `CREATE FUNCTION mine(owner uuid) RETURNS boolean LANGUAGE ${language} STABLE AS ${body}`,
-    );
+    ['a positional argument', `AS $$ SELECT $1 = ${CURRENT} $$`],
+    ['a named argument', `AS $$ SELECT owner = ${CURRENT} $$`],
+    ['a body of the SQL standard', `RETURN owner = ${CURRENT}`],
+    ['a body of the SQL standard with BEGIN', `BEGIN ATOMIC SELECT owner = ${CURRENT}; END`],
+  ])('an SQL function that compares the tenant is looked into: %s', async (_name, body) => {
+    await db.as('migrator', `CREATE FUNCTION mine(owner uuid) RETURNS boolean LANGUAGE sql STABLE ${body}`);
     await db.alter('public.mine(tenant_id)');
     expect(await db.seenByA()).toEqual(['a']);
     expect(await db.findingsOf('RLS007')).toEqual([]);

@@ -7,23 +7,33 @@ const CTX = `( SELECT (NULLIF(current_setting('rls.current_tenant'::text, true),
 const RAW = `current_setting('rls.current_tenant'::text, true)`;
 const BYPASS = `(current_setting('app.bypass'::text, true) = 'on'::text)`;
 
+/** Of SQL functions whose parameter is called who. */
+const BODIES: Readonly<Record<string, string>> = {
+  is_mine: `$1 = ${CTX}`,
+  named: `who = ${CTX}`,
+  asks: `EXISTS (SELECT 1 FROM doc WHERE tenant_id = ${CTX})`,
+};
+
 /** A table note (id, tenant_id, body, doc_id, is_public), and what its policies refer to. */
 const NAMES: PredicateNames = {
   table: 'note',
   tenantColumn: 'tenant_id',
+  isKey: (columns) => columns.has('id') || columns.has('tenant_id'),
   notNull: new Set(['id', 'tenant_id']),
   role: 'app',
   isTenantSetting: (name) => name === 'rls.current_tenant',
-  relation: (_schema, name) => {
-    if (name === 'doc') return { tenantColumn: 'tenant_id', filtered: true };
-    return name === 'bare_doc'
-      ? { tenantColumn: 'tenant_id', filtered: false }
-      : { tenantColumn: undefined, filtered: false };
-  },
+  relation: (_schema, name) => ({
+    tenantColumn: name.endsWith('doc') ? 'tenant_id' : undefined,
+    filtered: name === 'doc',
+    isKey: (columns) => columns.has('id'),
+  }),
   function: (_schema, name) => {
-    const opaque = { readsTenant: name === 'current_tenant', returns: undefined, parameters: [] };
-    if (name === 'is_mine') return { ...opaque, returns: treeOf(`$1 = ${CTX}`), parameters: [undefined] };
-    return name === 'named' ? { ...opaque, returns: treeOf(`who = ${CTX}`), parameters: ['who'] } : opaque;
+    const body = BODIES[name];
+    return {
+      readsTenant: name === 'current_tenant',
+      returns: body === undefined ? undefined : treeOf(body),
+      parameters: ['who'],
+    };
   },
 };
 
@@ -97,6 +107,11 @@ describe('a predicate that is evaluated without knowing the row', () => {
       'EXISTS that asks nothing of this row',
       `(EXISTS ( SELECT 1 FROM public.doc d WHERE (d.tenant_id = ${CTX})))`,
     ],
+    [
+      'EXISTS of any own row that looks the same',
+      `(EXISTS ( SELECT 1 FROM public.bare_doc d WHERE ((d.body = note.body) AND (d.tenant_id = ${CTX}))))`,
+    ],
+    ['an SQL function that asks a table', 'app.asks()'],
     [
       'EXISTS of a parent without policies',
       `(EXISTS ( SELECT 1 FROM public.bare_doc d WHERE (d.id = note.doc_id)))`,

@@ -30,6 +30,8 @@ import {
 
 /** A relation that a sub-select reads. */
 export interface ReadRelation {
+  /** The columns, and perhaps its tenant, tell one row from every other. */
+  isKey(columns: ReadonlySet<string>): boolean;
   readonly tenantColumn: string | undefined;
   /** It is a tenant table with policies of its own: of another tenant's rows, or without a tenant, it shows none. */
   readonly filtered: boolean;
@@ -49,6 +51,8 @@ export interface PredicateNames {
   /** The name of the policy's table, which qualifies its columns within sub-selects. */
   readonly table: string;
   readonly tenantColumn: string | undefined;
+  /** The columns tell one row of the policy's table, or its tenant, from every other. */
+  isKey(columns: ReadonlySet<string>): boolean;
   /** Columns of the policy's table that are never NULL. */
   readonly notNull: ReadonlySet<string>;
   /** Whose policies these are. */
@@ -68,7 +72,7 @@ export interface Outcome {
 /** Evaluates the tree of a {@link PolicyExpression}. */
 export function outcomeOf(tree: Tree, names: PredicateNames, situation: Situation): Outcome {
   const evaluation = new Evaluation(names, situation);
-  const result = evaluation.of(tree, { aliases: new Map(), parameters: [] });
+  const result = evaluation.of(tree, { aliases: new Map(), parameters: undefined });
   return { canBeTrue: canBeTrue(result), castsEmpty: evaluation.castsEmpty };
 }
 
@@ -80,8 +84,8 @@ interface Source {
 
 interface Scope {
   readonly aliases: ReadonlyMap<string, Source>;
-  /** Arguments of the function that is being evaluated. */
-  readonly parameters: readonly { readonly name: string | undefined; readonly value: Value }[];
+  /** Arguments of the function that is being evaluated, in whose body names mean other things. */
+  readonly parameters: readonly { readonly name: string | undefined; readonly value: Value }[] | undefined;
 }
 
 class Evaluation {
@@ -104,7 +108,7 @@ class Evaluation {
       case 'ColumnRef':
         return this.column(namesOf(node.fields), scope);
       case 'ParamRef':
-        return scope.parameters[(node.number as number) - 1]?.value ?? ANYTHING;
+        return scope.parameters?.[(node.number as number) - 1]?.value ?? ANYTHING;
       case 'SQLValueFunction':
         return ROLE_FUNCTIONS.has(node.op as string) ? value(`@${this.names.role}`) : ANYTHING;
       case 'TypeCast':
@@ -143,8 +147,7 @@ class Evaluation {
   private column(fields: readonly string[], { aliases, parameters }: Scope): Value {
     const [name, qualifier] = fields.toReversed();
     if (name === undefined) return ANYTHING;
-    const parameter = parameters.find((one) => one.name === name);
-    if (parameter) return parameter.value;
+    if (parameters) return parameters.find((one) => one.name === name)?.value ?? ANYTHING;
     const source = qualifier === undefined ? undefined : aliases.get(qualifier);
     if (source) return ofSource(name, source);
     if (qualifier !== undefined && qualifier !== this.names.table) return ANYTHING;
@@ -310,8 +313,10 @@ class Evaluation {
   private subLink({ subLinkType, subselect, testexpr, operName }: TreeNode, scope: Scope): Value {
     const select = isNode(subselect) ? subselect.SelectStmt : undefined;
     if (!isNode(select) || !isPlain(select)) return ANYTHING;
+    if (scope.parameters && select.fromClause !== undefined) return ANYTHING;
     const target = ((select.targetList ?? []) as TreeNode[]).map((one) => (one.ResTarget as TreeNode).val)[0];
-    const inner = this.from(select, scope, this.refersToRow(testexpr, scope) ? target : undefined);
+    const pair: readonly [Tree, Tree][] = testexpr === undefined ? [] : [[testexpr, target]];
+    const inner = this.from(select, scope, pair);
     const condition = inner ? this.where(select, inner.scope) : UNKNOWN_TRUTH;
     const found = inner?.empty !== true && condition.has('true');
     if (subLinkType === 'EXISTS_SUBLINK') return found ? UNKNOWN_TRUTH : FALSE;
@@ -332,10 +337,8 @@ class Evaluation {
   private target(target: Tree, select: TreeNode, scope: Scope): Value {
     const found = this.of(target, scope);
     const lookedUp = conditionsOf(select).some((one) => {
-      const comparison = equality(one);
-      if (!comparison) return false;
-      const sides = [this.of(comparison[0], scope), this.of(comparison[1], scope)];
-      return sides.some((side) => isOnly(side, 'current'));
+      const sides = equality(one)?.[0] ?? [];
+      return sides.some((side) => isOnly(this.of(side, scope), 'current'));
     });
     return lookedUp && found.has('any') ? value('current', 'null') : found;
   }
@@ -346,30 +349,58 @@ class Evaluation {
   }
 
   /** The names of a FROM clause; `empty` if policies leave nothing of it. Undefined where it is not only relations. */
-  private from(select: TreeNode, outer: Scope, tested: Tree): { scope: Scope; empty: boolean } | undefined {
+  private from(
+    select: TreeNode,
+    outer: Scope,
+    tested: readonly [Tree, Tree][],
+  ): { scope: Scope; empty: boolean } | undefined {
     const ranges = ((select.fromClause ?? []) as Tree[]).flatMap(rangesOf);
-    if (ranges.includes(undefined)) return undefined;
-    const referred = referredAliases(conditionsOf(select), tested, (tree) => this.refersToRow(tree, outer));
+    const known = ranges.filter((range) => range !== undefined);
+    if (known.length < ranges.length) return undefined;
     const aliases = new Map(outer.aliases);
-    let empty = false;
-    for (const range of ranges as Range[]) {
-      const source = {
-        relation: this.names.relation(range.schema, range.name),
-        referred: referred.has(range.alias),
-      };
-      aliases.set(range.alias, source);
-      empty ||= source.referred && source.relation?.filtered === true;
+    for (const { alias, schema, name } of known)
+      aliases.set(alias, { relation: this.names.relation(schema, name), referred: false });
+    const equalities = [...tested, ...conditionsOf(select).flatMap((one) => equality(one) ?? [])];
+    const waiting = new Set(known.map(({ alias }) => alias));
+    for (let before = -1; before !== waiting.size;) {
+      before = waiting.size;
+      for (const alias of waiting) {
+        if (!this.isReferred(alias, equalities, aliases)) continue;
+        aliases.set(alias, { ...aliases.get(alias)!, referred: true });
+        waiting.delete(alias);
+      }
     }
+    const empty = known.some(({ alias }) => {
+      const source = aliases.get(alias)!;
+      return source.referred && source.relation?.filtered === true;
+    });
     return { scope: { ...outer, aliases }, empty };
   }
 
-  /** A column of the policy's own row, or of a row that it refers to. */
-  private refersToRow(tree: Tree, { aliases }: Scope): boolean {
-    const fields = columnFields(tree);
-    if (fields === undefined) return false;
-    const [, qualifier] = fields.toReversed();
-    const source = qualifier === undefined ? undefined : aliases.get(qualifier);
-    return source ? source.referred : qualifier === undefined || qualifier === this.names.table;
+  /**
+   * Equalities tie the relation's rows to the policy's row, or to one that this refers to, and they do so by a key of
+   * either: `d.id = note.doc_id`, and not `d.status = note.status`.
+   */
+  private isReferred(
+    alias: string,
+    equalities: readonly [Tree, Tree][],
+    aliases: ReadonlyMap<string, Source>,
+  ): boolean {
+    const own = new Set<string>();
+    const held = new Map<string, Set<string>>();
+    for (const [left, right] of equalities.flatMap(([a, b]) => [[a, b] as const, [b, a] as const])) {
+      const [column, qualifier] = columnFields(left)?.toReversed() ?? [];
+      const [other, source = this.names.table] = columnFields(right)?.toReversed() ?? [];
+      if (column === undefined || other === undefined || qualifier !== alias) continue;
+      if (aliases.has(source) ? !aliases.get(source)!.referred : source !== this.names.table) continue;
+      own.add(column);
+      held.set(source, (held.get(source) ?? new Set()).add(other));
+    }
+    if (own.size === 0) return false;
+    if (aliases.get(alias)?.relation?.isKey(own)) return true;
+    return [...held].some(([source, columns]) =>
+      aliases.has(source) ? aliases.get(source)!.relation?.isKey(columns) : this.names.isKey(columns),
+    );
   }
 }
 
@@ -405,38 +436,11 @@ function joinConditions(item: Tree): Tree[] {
   return [...own, ...joinConditions(larg), ...joinConditions(rarg)];
 }
 
-/** The aliases whose rows are held by equalities, one after the other, to the row that the policy is asked about. */
-function referredAliases(
-  conditions: readonly Tree[],
-  tested: Tree,
-  refersToRow: (tree: Tree) => boolean,
-): Set<string> {
-  const found = new Set<string>();
-  const add = (tree: Tree) => {
-    const alias = columnFields(tree)?.toReversed()[1];
-    if (alias !== undefined) found.add(alias);
-  };
-  if (tested !== undefined) add(tested);
-  const isHeld = (tree: Tree) => {
-    const alias = columnFields(tree)?.toReversed()[1];
-    return refersToRow(tree) || (alias !== undefined && found.has(alias));
-  };
-  for (let before = -1; before !== found.size;) {
-    before = found.size;
-    for (const [left, right] of conditions.flatMap((one) => [equality(one) ?? []])) {
-      if (left === undefined || right === undefined) continue;
-      if (isHeld(left)) add(right);
-      if (isHeld(right)) add(left);
-    }
-  }
-  return found;
-}
-
-function equality(tree: Tree): [Tree, Tree] | undefined {
+function equality(tree: Tree): [[Tree, Tree]] | undefined {
   const expression = isNode(tree) ? tree.A_Expr : undefined;
   if (!isNode(expression) || expression.kind !== 'AEXPR_OP' || namesOf(expression.name).join('.') !== '=')
     return undefined;
-  return [expression.lexpr, expression.rexpr];
+  return [[expression.lexpr, expression.rexpr]];
 }
 
 /** The parts of a column's name, casts aside; undefined for everything else. */

@@ -181,9 +181,12 @@ function namesOfRelation(audit: DatabaseAudit, relation: CatalogRelation): Predi
 }
 
 function predicateNames(audit: DatabaseAudit, relation: CatalogRelation): PredicateNames {
+  const tenantColumn = audit.tenantColumnOf(relation);
   return {
     table: relation.name,
-    tenantColumn: audit.tenantColumnOf(relation),
+    tenantColumn,
+    isKey: (columns) =>
+      (tenantColumn !== undefined && columns.has(tenantColumn)) || isKey(audit, relation, columns),
     notNull: new Set([...relation.columns.values()].filter(({ notNull }) => notNull).map(({ name }) => name)),
     role: audit.catalog.appRole.name,
     isTenantSetting: (name) => audit.isTenantSetting({ name }),
@@ -193,10 +196,27 @@ function predicateNames(audit: DatabaseAudit, relation: CatalogRelation): Predic
       const known = read && audit.relation((read as CatalogRelation).oid);
       if (!known) return undefined;
       const filtered = known.rlsEnabled && audit.tenantTable(known) !== undefined;
-      return { tenantColumn: audit.tenantColumnOf(known), filtered };
+      return {
+        tenantColumn: audit.tenantColumnOf(known),
+        filtered,
+        isKey: (columns) => isKey(audit, known, columns),
+      };
     },
     function: (schema, name) => functionsOf(audit).get(`${schema}.${name}`),
   };
+}
+
+/** A unique index is on no other columns, the tenant's aside: a composite key holds that, too. */
+function isKey(audit: DatabaseAudit, relation: CatalogRelation, columns: ReadonlySet<string>): boolean {
+  const tenantColumn = audit.tenantColumnOf(relation);
+  return audit
+    .indexesOf(relation)
+    .some(
+      ({ unique, predicate, keys }) =>
+        unique &&
+        predicate === null &&
+        keys.every(({ column }) => column !== null && (columns.has(column) || column === tenantColumn)),
+    );
 }
 
 function functionsOf(audit: DatabaseAudit): Map<string, CalledFunction> {
