@@ -1,0 +1,242 @@
+import type { DataSource, EntityMetadata, QueryRunner } from 'typeorm';
+import { auditTables, formatFindings, isFailure, type Finding } from '../audit/index.js';
+import { readCatalog, type Catalog, type CatalogQuery, type CatalogTable } from '../audit/catalog.js';
+import { isTable } from '../audit/rule.js';
+import { joinedEntitiesOf, tenantScopedSidesOf, type JoinedEntity } from '../entities/join-tables.js';
+import { tenantColumnOf, tenantTablesOf, type TenantScopedTable } from '../entities/index.js';
+import { RlsConfigurationError, RlsTenantsError } from '../errors.js';
+import { admissionProblem } from '../migrations/admission.js';
+import {
+  protectJoinTable,
+  tenantIndex,
+  type JoinTableForeignKey,
+  type ReferentialAction,
+  type RlsOperation,
+} from '../migrations/index.js';
+import { sequence } from '../migrations/rls-operation.js';
+import { DEFAULT_ADMIN_ROLE, quoteRole, quoteTable } from '../policies/index.js';
+
+/** The roles that the policies and grants are for. */
+export interface JoinTableRoles {
+  /** The login that serves requests. */
+  readonly appRole: string;
+  /** Default `'rls_admin'`. */
+  readonly adminRole?: string | undefined;
+}
+
+/** What is to be done about a join table. */
+export type JoinTablePlan = { readonly table: string } & (
+  | { readonly state: 'protected' }
+  | { readonly state: 'bare'; readonly operation: RlsOperation; readonly how: string }
+  | { readonly state: 'refused'; readonly reason: string; readonly hint: string }
+);
+
+/**
+ * The most links that get their tenants under a lock. On a small server 100,000 take about two seconds, in which nobody
+ * reads the table; test: "refuses to fill more links than a lock may last".
+ */
+export const MAX_LINKS = 100_000;
+
+/** What {@link planJoinTables} found. */
+export interface JoinTablePlans {
+  readonly plans: readonly JoinTablePlan[];
+  /** How many tables of tenant-scoped entities there are besides. */
+  readonly entityTables: number;
+}
+
+/**
+ * Says of each join table of the data source's entities whether the audit finds it bare, and what would protect it: in the
+ * form that the entities declare. It changes nothing. The caller is in no transaction.
+ *
+ * @throws RlsConfigurationError if no entity is tenant-scoped, a role does not exist, or the connection is the app role's.
+ */
+export async function planJoinTables(
+  queryRunner: QueryRunner,
+  dataSource: DataSource,
+  roles: JoinTableRoles,
+): Promise<JoinTablePlans> {
+  const { appRole, adminRole = DEFAULT_ADMIN_ROLE } = roles;
+  const tables = tenantTablesOf(dataSource);
+  const query: CatalogQuery = (sql, parameters) => queryRunner.query(sql, parameters);
+  const report = await auditTables(query, tables, { role: appRole, adminRole, scope: 'declared' });
+  const catalog = await readCatalog(query, tables, {
+    role: appRole,
+    adminRoles: [quoteRole(adminRole) && adminRole],
+    settings: [],
+    scope: 'declared',
+  });
+  if (catalog.auditsOwnConnection) {
+    throw new RlsConfigurationError(
+      `The data source connects as "${appRole}", the login that serves requests.`,
+      "Name a data source with the migration role's login, which owns the tables: see migrationDataSourceOptions().",
+    );
+  }
+  const plans: JoinTablePlan[] = [];
+  const planner = { queryRunner, dataSource, catalog, findings: report.findings.filter(isFailure), roles };
+  for (const table of tables.filter(({ kind }) => kind === 'join-table')) {
+    plans.push(await planOf(planner, table));
+  }
+  return { plans, entityTables: tables.length - plans.length };
+}
+
+interface Planner {
+  readonly queryRunner: QueryRunner;
+  readonly dataSource: DataSource;
+  readonly catalog: Catalog;
+  readonly findings: readonly Finding[];
+  readonly roles: JoinTableRoles;
+}
+
+async function planOf(planner: Planner, declared: TenantScopedTable): Promise<JoinTablePlan> {
+  const { table } = declared;
+  const live = planner.catalog.table(table);
+  const refused = (reason: string, hint: string) => ({ table, state: 'refused', reason, hint }) as const;
+  if (!live)
+    return refused('It does not exist.', 'Create it in a migration: `rls-tenants generate-migration`.');
+  if (!isTable(live)) return refused('It is no table.', 'Row-level security protects tables only.');
+  if (live.rlsEnabled || live.rlsForced || live.policies.length > 0) {
+    const findings = findingsAbout(live, planner.findings);
+    return findings.length === 0
+      ? { table, state: 'protected' }
+      : refused(
+          `It is not bare, and not as the entities declare it:\n${formatFindings(findings)}`,
+          'Do what each finding says, or let `rls-tenants generate-migration` write it. Nothing here changes policies that are there.',
+        );
+  }
+  try {
+    return { table, state: 'bare', ...(await protectionOf(planner, declared, live)) };
+  } catch (error) {
+    if (error instanceof RlsTenantsError) return refused(error.message, error.hint);
+    throw error;
+  }
+}
+
+/** Findings about the table, its columns and its policies. */
+function findingsAbout({ schema, name }: CatalogTable, findings: readonly Finding[]): Finding[] {
+  return findings.filter(({ object }) => object.endsWith(`table "${schema}.${name}"`));
+}
+
+type Protection = Pick<Extract<JoinTablePlan, { state: 'bare' }>, 'operation' | 'how'>;
+
+/** @throws RlsConfigurationError if the library cannot protect the table as it is. */
+async function protectionOf(
+  planner: Planner,
+  declared: TenantScopedTable,
+  live: CatalogTable,
+): Promise<Protection> {
+  const { table: joinTable, tenantColumn, tenantIdType, tenantSetting, sides } = declared;
+  const options = {
+    joinTable,
+    tenantIdType,
+    tenantSetting,
+    appRole: planner.roles.appRole,
+    adminRole: planner.roles.adminRole ?? DEFAULT_ADMIN_ROLE,
+  };
+  if (sides) {
+    const through = sides.map(({ table }) => `"${table}"`).join(' and ');
+    return {
+      operation: protectJoinTable({ ...options, form: 'exists', sides }),
+      how: `by policies that look its sides up in ${through}`,
+    };
+  }
+  const column = live.columns.get(tenantColumn);
+  if (!column) return protectionWithNewColumn(planner, declared, options);
+  if (!column.notNull) {
+    throw new RlsConfigurationError(
+      `Its tenant column "${tenantColumn}" may be NULL, and a policy hides rows without a tenant from everybody.`,
+      'Give every link its tenant and make the column NOT NULL: `rls-tenants generate-migration` writes it.',
+    );
+  }
+  return {
+    operation: protectJoinTable({ ...options, form: 'existing-column', tenantColumn }),
+    how: `by policies on its tenant column "${tenantColumn}"`,
+  };
+}
+
+async function protectionWithNewColumn(
+  { queryRunner, dataSource }: Planner,
+  { table, tenantColumn }: TenantScopedTable,
+  options: Omit<Extract<Parameters<typeof protectJoinTable>[0], { form: 'exists' }>, 'form' | 'sides'>,
+): Promise<Protection> {
+  const metadata = dataSource.entityMetadatas.find((one) => one.isJunction && one.tablePath === table)!;
+  const sides = tenantScopedSidesOf(metadata).map((side) => foreignKeyOf(side, metadata));
+  const problem = await admissionProblem(queryRunner, [table, ...sides.map((side) => side.table)]);
+  if (problem) throw problem;
+  for (const side of sides) await checkSide(queryRunner, side);
+  const links = await countLinks(queryRunner, table);
+  // Indexes of a join table begin with its tenant column, those of sides that everybody shares as well.
+  const shared = joinedEntitiesOf(metadata).filter((side) => !tenantColumnOf(side.metadata));
+  const indexes = shared.map(({ columns }) =>
+    tenantIndex({
+      table,
+      tenantColumn,
+      columns: columns.map(({ databaseName }) => databaseName),
+      replaces: true,
+    }),
+  );
+  const protect = protectJoinTable({ ...options, form: 'add-column', tenantColumn, sides });
+  return {
+    operation: sequence(protect.description, [protect, ...indexes]),
+    how: `by a tenant column "${tenantColumn}" of its own, filled from "${sides[0]!.table}" (${links} link${links === 1 ? '' : 's'}), composite foreign keys and policies`,
+  };
+}
+
+/** The foreign key of a side as the entities have it, with its name and actions. */
+function foreignKeyOf({ metadata, columns }: JoinedEntity, joinTable: EntityMetadata): JoinTableForeignKey {
+  const key = joinTable.foreignKeys.find((one) => columns.every((column) => one.columns.includes(column)))!;
+  return {
+    table: metadata.tablePath,
+    columns: columns.map((column) => ({
+      column: column.databaseName,
+      referencedColumn: column.referencedColumn!.databaseName,
+    })),
+    tenantColumn: tenantColumnOf(metadata)!.databaseName,
+    name: key.name,
+    onDelete: (key.onDelete ?? 'NO ACTION') as ReferentialAction,
+    onUpdate: (key.onUpdate ?? 'NO ACTION') as ReferentialAction,
+  };
+}
+
+/** $1 the table, $2 column names: whether a foreign key can reference exactly these columns, in any order. */
+const IS_UNIQUE_SQL = `
+  SELECT EXISTS (
+    SELECT FROM pg_index
+    WHERE indrelid = to_regclass($1) AND indisunique AND indisvalid AND indimmediate AND indpred IS NULL
+      AND (SELECT array_agg(attname::text ORDER BY attname::text COLLATE "C")
+           FROM unnest(indkey[0:indnkeyatts - 1]) AS key JOIN pg_attribute ON attrelid = indrelid AND attnum = key)
+        = ARRAY(SELECT name FROM unnest($2::text[]) AS name ORDER BY name COLLATE "C")
+  ) AS unique`;
+
+/** @throws RlsConfigurationError if no composite foreign key can reference the side. */
+async function checkSide(
+  queryRunner: QueryRunner,
+  { table, columns, tenantColumn }: JoinTableForeignKey,
+): Promise<void> {
+  const referenced = columns.map(({ referencedColumn }) => referencedColumn);
+  if (referenced.includes(tenantColumn!)) {
+    throw new RlsConfigurationError(
+      `It references "${table}" by a primary key that holds the tenant column.`,
+      "Let `rls-tenants generate-migration` write what the entities declare, or use @TenantScoped({ joinTables: 'exists' }).",
+    );
+  }
+  const wanted = [tenantColumn!, ...referenced];
+  const [found] = (await queryRunner.query(IS_UNIQUE_SQL, [quoteTable(table), wanted])) as [
+    { unique: boolean },
+  ];
+  if (found.unique) return;
+  throw new RlsConfigurationError(
+    `Its side "${table}" has no unique constraint on (${wanted.join(', ')}), which a composite foreign key references.`,
+    'Add it in a migration first: `uniqueConstraint` while the table is in use, or `rls-tenants generate-migration`.',
+  );
+}
+
+/** @throws RlsConfigurationError if there are more than {@link MAX_LINKS}. */
+async function countLinks(queryRunner: QueryRunner, table: string): Promise<number> {
+  const sql = `SELECT count(*)::int AS links FROM (SELECT FROM ${quoteTable(table)} LIMIT ${MAX_LINKS + 1}) AS some`;
+  const [{ links }] = (await queryRunner.query(sql)) as [{ links: number }];
+  if (links <= MAX_LINKS) return links;
+  throw new RlsConfigurationError(
+    `It holds more than ${MAX_LINKS} links, and giving them their tenants would lock it for too long.`,
+    'Add and fill the column in steps while the table is in use, with protectExistingTable: see docs/migrations/join-tables.md.',
+  );
+}
