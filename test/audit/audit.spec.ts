@@ -1,5 +1,10 @@
 import { DataSource } from 'typeorm';
-import { auditDataSource, auditTables, type CatalogQuery } from '../../libs/rls-tenants/src/audit/index.js';
+import {
+  auditDataSource,
+  auditTables,
+  isFailure,
+  type CatalogQuery,
+} from '../../libs/rls-tenants/src/audit/index.js';
 import { adminContext, tenantContext } from '../../libs/rls-tenants/src/context/tenant-context.js';
 import { tenantTablesOf } from '../../libs/rls-tenants/src/entities/index.js';
 import { RlsConfigurationError } from '../../libs/rls-tenants/src/errors.js';
@@ -222,7 +227,7 @@ describe('auditDataSource', () => {
 
   it('audits the tables and join tables that the entities declare', async () => {
     const report = await auditDataSource(await db.plain(), { adminRole: db.roles.admin });
-    expect(report.findings).toEqual([]);
+    expect(report.findings.filter(isFailure)).toEqual([]);
     expect(report.tables.map(({ kind, table }) => `${kind} ${table}`)).toEqual([
       'entity public.note',
       'entity public.notebook',
@@ -235,7 +240,9 @@ describe('auditDataSource', () => {
   it('finds what is wrong with a join table', async () => {
     await db.as('migrator', 'ALTER TABLE note_tags_tag DISABLE ROW LEVEL SECURITY');
     const { findings } = await auditDataSource(await db.plain(), { adminRole: db.roles.admin });
-    expect(findings).toMatchObject([{ ruleId: 'RLS004', object: 'table "public.note_tags_tag"' }]);
+    expect(findings.filter(isFailure)).toMatchObject([
+      { ruleId: 'RLS004', object: 'table "public.note_tags_tag"' },
+    ]);
     await db.as('migrator', findings[0]!.fix);
   });
 
@@ -243,7 +250,8 @@ describe('auditDataSource', () => {
     const dataSource = await db.isolated({ onMissingTenant: 'throw' });
     const audit = () => auditDataSource(dataSource, { adminRole: db.roles.admin });
     for (const report of [await audit(), await tenantContext(A, audit), await adminContext('audit', audit)]) {
-      expect(report).toMatchObject({ role: db.roles.app, findings: [] });
+      expect(report.role).toBe(db.roles.app);
+      expect(report.findings.filter(isFailure)).toEqual([]);
     }
     await expect(dataSource.query('SELECT * FROM note')).rejects.toThrow('note');
   });
