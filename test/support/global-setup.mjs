@@ -19,7 +19,13 @@ export default async function globalSetup() {
 async function startServer() {
   globalThis.embeddedPostgres = await startEmbeddedPostgres({
     ...(process.env.POSTGRES && { binaries: await binariesOf(process.env.POSTGRES) }),
-    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' },
+    settings: {
+      fsync: 'off',
+      synchronous_commit: 'off',
+      full_page_writes: 'off',
+      max_connections: '200',
+      wal_level: 'logical',
+    },
   });
   process.env.TEST_DATABASE_URL = globalThis.embeddedPostgres.url;
 }

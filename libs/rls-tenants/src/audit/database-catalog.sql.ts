@@ -44,6 +44,7 @@ export const RELATIONS_SQL = `
          ARRAY(SELECT i.inhparent::text FROM pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
          coalesce(c.reloptions, '{}') AS options, ${extension('pg_class', 'c.oid')} AS extension,
          c.reltuples::float8 AS "rowEstimate", coalesce(pg_stat_get_numscans(c.oid), 0)::float8 AS "seqScans",
+         coalesce(pg_stat_get_tuples_returned(c.oid), 0)::float8 AS "seqRows",
          ARRAY(SELECT word FROM unnest($4::text[]) AS word
                 WHERE CASE WHEN word IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
                            THEN has_any_column_privilege($3::oid, c.oid, word)
@@ -57,7 +58,8 @@ export const INDEXES_SQL = `
   WITH opclass AS MATERIALIZED (
     SELECT o.oid, o.opcname::text AS name, coalesce(bool_and(p.proleakproof), false) AS leakproof,
            coalesce(bool_and(p.proleakproof) FILTER (
-             WHERE s.amopstrategy = CASE am.amname WHEN 'btree' THEN 3 WHEN 'hash' THEN 1 END), false) AS equality_leakproof
+             WHERE s.amopstrategy = CASE am.amname WHEN 'btree' THEN 3 WHEN 'hash' THEN 1 END
+               AND s.amoprighttype = o.opcintype), false) AS equality_leakproof
       FROM pg_opclass o JOIN pg_am am ON am.oid = o.opcmethod
       LEFT JOIN pg_amop s ON s.amopfamily = o.opcfamily AND s.amoplefttype = o.opcintype AND s.amoppurpose = 's'
       LEFT JOIN pg_operator op ON op.oid = s.amopopr

@@ -62,8 +62,10 @@ export interface CatalogRelation extends CatalogTable {
   readonly extension: string | null;
   /** `reltuples`: −1 where it was never analyzed. */
   readonly rowEstimate: number;
-  /** Sequential scans since the statistics were reset. */
+  /** Sequential scans since the statistics were reset. Building an index is one. */
   readonly seqScans: number;
+  /** Rows that they have read, whatever policies then did with them. */
+  readonly seqRows: number;
   /** Table privileges of the audited role; SELECT, INSERT, UPDATE and REFERENCES on any of its columns count. */
   readonly appPrivileges: readonly string[];
 }
@@ -76,7 +78,7 @@ export interface CatalogIndexKey {
   readonly operatorClass: string;
   /** Every search operator of the class is leakproof, so that it can be an index condition in front of a policy. */
   readonly leakproof: boolean;
-  /** The operator of equality is; false where the method has none. */
+  /** The operator of equality within the type is; false where the method has none. */
   readonly equalityLeakproof: boolean;
 }
 

@@ -4,7 +4,7 @@ import type { CatalogPolicy } from './catalog.js';
 import type { DatabaseAudit, PolicyClause } from './database-audit.js';
 import type { CatalogIndex, CatalogRelation } from './database-catalog.js';
 import { expectedPredicate } from './expected-policies.js';
-import { conjunctsOf } from './policy-expression.js';
+import { conjunctsOf, isNode, type Tree } from './policy-expression.js';
 
 // The SQL that findings about performance tell people to run. The audit itself runs none of it.
 
@@ -38,7 +38,7 @@ export function alterClauses(
 
 /**
  * The clause with what reads settings or the tenant in sub-selects of their own; the library's predicate where the
- * clause is no more than that. Undefined if it depends on the row.
+ * clause is no more than that. Undefined if a call takes a column.
  */
 export function readOnce(
   audit: DatabaseAudit,
@@ -51,11 +51,22 @@ export function readOnce(
     'current_setting',
     ...expression.functions.filter((call) => readsPerRow(audit, call)).map(({ name }) => name),
   ]);
-  const text = wrapCalls(expression.text, names);
-  const { settings, functions } = audit.expression(text, relation);
-  return settings.some(({ perRow }) => perRow) || functions.some((call) => readsPerRow(audit, call))
-    ? undefined
-    : text;
+  return takesColumns(expression.tree, names) ? undefined : wrapCalls(expression.text, names);
+}
+
+/** A call of one of the functions has a column among its arguments, so that a sub-select around it is no constant. */
+function takesColumns(tree: Tree, names: ReadonlySet<string>): boolean {
+  if (Array.isArray(tree)) return tree.some((child) => takesColumns(child, names));
+  if (!isNode(tree)) return false;
+  const call = isNode(tree.FuncCall) ? tree.FuncCall : undefined;
+  const name = (call?.funcname as { String?: { sval: string } }[] | undefined)?.at(-1)?.String?.sval;
+  if (name !== undefined && names.has(name)) return mentionsColumn(call!.args);
+  return Object.values(tree).some((child) => takesColumns(child, names));
+}
+
+function mentionsColumn(tree: Tree): boolean {
+  if (Array.isArray(tree)) return tree.some(mentionsColumn);
+  return isNode(tree) && ('ColumnRef' in tree || Object.values(tree).some(mentionsColumn));
 }
 
 /** The library's predicate, where the clause compares the tenant column with the tenant setting and asks nothing else. */

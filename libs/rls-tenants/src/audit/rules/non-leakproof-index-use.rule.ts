@@ -34,6 +34,8 @@ function isLeakproof(
   { method }: CatalogIndex,
   key: CatalogIndexKey,
 ): boolean {
+  // The pattern classes are there for LIKE, which is not among their operators and is not leakproof.
+  if (key.operatorClass.endsWith('_pattern_ops')) return false;
   const operators = method === 'btree' || method === 'hash' ? key.equalityLeakproof : key.leakproof;
   // Of PostgreSQL's own functions and operators that make an index's expression, hardly any is leakproof.
   return operators && (key.expression === null || !calls(audit.expression(key.expression, relation).tree));
