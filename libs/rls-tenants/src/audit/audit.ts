@@ -20,6 +20,7 @@ import {
 import { DatabaseAudit } from './database-audit.js';
 import { sortFindings, type Finding } from './finding.js';
 import type { CatalogRelation } from './database-catalog.js';
+import type { ProbeReport } from './probe/probe.js';
 import { recogniseTenantTables } from './recognised-tables.js';
 import { reportRoles, type ReportedRoles } from './reported-roles.js';
 import type { AuditedTable, Rule, RuleContext } from './rule.js';
@@ -85,6 +86,8 @@ export interface AuditReport extends ReportedRoles {
   readonly skipped: readonly SkippedRule[];
   /** How many of each kind were looked at. */
   readonly counts: { readonly tables: number; readonly joinTables: number; readonly recognised: number };
+  /** What was tried on top; undefined where only the catalog was read. */
+  readonly probe?: ProbeReport | undefined;
 }
 
 /**
