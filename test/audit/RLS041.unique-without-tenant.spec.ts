@@ -1,4 +1,8 @@
+import { SERVER_VERSION } from '../support/database.js';
 import { A, createNoteDatabase, declared, protectSql, type NoteDatabase } from './audit-support.js';
+
+/** WITHOUT OVERLAPS exists since PostgreSQL 18. */
+const since18 = SERVER_VERSION >= 180000 ? it : it.skip;
 
 describe('RLS041 unique-without-tenant', () => {
   let db: NoteDatabase;
@@ -93,6 +97,17 @@ describe('RLS041 unique-without-tenant', () => {
     await expectFixed('constraint "busy"');
     await tryAsA('during', `'[2026-01-01, 2026-01-03)'`);
     await expect(tryAsA('during', `'[2026-01-01, 2026-01-03)'`)).rejects.toThrow('exclusion constraint');
+  });
+
+  since18('a key WITHOUT OVERLAPS is one, too', async () => {
+    await db.as('migrator', 'CREATE EXTENSION IF NOT EXISTS btree_gist');
+    await createPerson('during tsrange, CONSTRAINT busy UNIQUE (email, during WITHOUT OVERLAPS)');
+    await insertOfB('email, during', `'room', '[2026-01-01, 2026-01-02)'`);
+    const book = () => tryAsA('email, during', `'room', '[2026-01-01, 2026-01-03)'`);
+    await expect(book()).rejects.toThrow('exclusion constraint');
+    await expectFixed('constraint "busy"');
+    await book();
+    await expect(book()).rejects.toThrow('exclusion constraint');
   });
 
   it('the primary key of numbers is found as information, and one of uuids is not', async () => {

@@ -197,7 +197,10 @@ export function scopeUniqueness(
     return script(['BEGIN', `DROP INDEX ${dropped}`, withFirstKey(index.definition, column), 'COMMIT']);
   }
   const name = quoteIdentifier(constraint.name);
-  const definition = withFirstKey(constraint.definition, index.exclusion ? `${column} WITH =` : column);
+  const definition = withFirstKey(
+    constraint.definition,
+    constraint.type === 'x' ? `${column} WITH =` : column,
+  );
   const sql = script([
     `ALTER TABLE ${audit.quoted(relation)} DROP CONSTRAINT ${name}, ADD CONSTRAINT ${name} ${definition}`,
   ]);

@@ -3,7 +3,7 @@ import type { CatalogPolicy } from '../catalog.js';
 import type { DatabaseAudit } from '../database-audit.js';
 import type { CatalogRelation } from '../database-catalog.js';
 import { dropPolicy, enableRls } from '../fix-sql.js';
-import { defineDatabaseRule, type Observation } from '../rule.js';
+import { defineDatabaseRule, isTable, type Observation } from '../rule.js';
 
 /** RLS012: who names a partition or child is asked its own policies, and it has none unless somebody made them. */
 export const partitionOrChildExposed = defineDatabaseRule({
@@ -15,7 +15,8 @@ export const partitionOrChildExposed = defineDatabaseRule({
   *find(audit) {
     for (const relation of audit.protectedRelations) {
       const above = audit.tenantTable(relation)!;
-      if (above.live === relation) continue;
+      // A foreign table cannot have policies, and is RLS025's.
+      if (above.live === relation || !isTable(relation)) continue;
       const exposed = audit.appMay(relation, 'SELECT', 'INSERT', 'UPDATE', 'DELETE');
       const object = `table "${audit.nameOf(relation)}"`;
       if (!relation.rlsEnabled || !relation.rlsForced) {
