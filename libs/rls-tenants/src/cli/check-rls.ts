@@ -1,29 +1,47 @@
+import { writeFile } from 'node:fs/promises';
 import type { DataSource } from 'typeorm';
 import {
-  auditDatabase,
-  auditDataSource,
-  isFailure,
+  examineDatabase,
+  examineDataSource,
+  fails,
   type AuditOptions,
-  type AuditReport,
+  type Examination,
+  type JudgedReport,
 } from '../audit/index.js';
-import { findingsText, jsonText, tablesText, verifiedText } from './check-rls.report.js';
+import { RlsConfigurationError } from '../errors.js';
+import {
+  decide,
+  DEFAULT_CONFIGURATION_FILE,
+  readDecisions,
+  withConfiguredRules,
+  type DecisionOptions,
+} from './check-rls.decisions.js';
+import { writeFix } from './check-rls.fix.js';
+import { REPORT_FORMATS, type ReportFormat } from './check-rls.formats.js';
 import { explain, type CliOutput } from './cli-output.js';
 import { initializeUntouched } from './data-source-file.js';
 import { ExitCode } from './exit-code.js';
 
-/** How `check-rls` shows what it found. */
-export interface CheckRlsOptions extends AuditOptions {
-  /** Shows each policy's live expressions. */
+/** What `check-rls` audits, how it judges, and how it shows what it found. */
+export interface CheckRlsOptions extends AuditOptions, DecisionOptions {
+  /** Shows each policy's live expressions, and each accepted finding. */
   verbose?: boolean | undefined;
-  /** Writes nothing unless something is found; wins over `verbose`. */
+  /** Writes nothing unless the audit fails; wins over `verbose`. */
   quiet?: boolean | undefined;
-  format?: 'text' | 'json' | undefined;
+  /** Default `'text'`. */
+  format?: ReportFormat | undefined;
+  /** Writes the report to a file, and nothing to stdout. */
+  output?: string | undefined;
   /** Connection string of a database whose entities are not at hand: its tenant tables are recognised. */
   url?: string | undefined;
+  /** Writes migrations that fix what can be fixed mechanically into this directory. */
+  fix?: string | undefined;
+  /** The data source file, for formats that show findings beside a file. */
+  dataSource?: string | undefined;
 }
 
 /**
- * Audits a data source and reports. The report goes to stdout; findings in text form and errors go to stderr.
+ * Audits a data source and reports. The report goes to stdout or to a file; everything else goes to stderr.
  *
  * @param load gives the data source, which needs no entities where `url` is given; it is initialized here if it is not yet, and destroyed in any case.
  * @returns the exit code; it never throws.
@@ -34,9 +52,12 @@ export async function checkRls(
   output: CliOutput,
 ): Promise<ExitCode> {
   try {
-    const report = await auditOnce(await load(), options);
-    const failed = report.findings.some(isFailure);
-    write(report, failed, options, output);
+    const decisions = await readDecisions(options);
+    const examination = await examine(await load(), options, withConfiguredRules(options, decisions));
+    const report = await decide(examination.report, decisions);
+    const failed = report.findings.some((finding) => fails(finding, report));
+    await write(report, failed, options, output);
+    if (options.fix !== undefined) await writeFix(report, examination, options.fix, output);
     return failed ? ExitCode.Findings : ExitCode.Ok;
   } catch (error) {
     output.err(`check-rls could not check: ${explain(error)}\n`);
@@ -44,26 +65,43 @@ export async function checkRls(
   }
 }
 
-function write(
-  report: AuditReport,
+async function write(
+  report: JudgedReport,
   failed: boolean,
-  { quiet, verbose, format }: CheckRlsOptions,
+  options: CheckRlsOptions,
   output: CliOutput,
-): void {
-  if (format === 'json') {
-    if (failed || !quiet) output.out(jsonText(report));
-    return;
-  }
-  if (!quiet) output.out(tablesText(report, verbose ?? false, output));
-  if (failed || !quiet) output.err(findingsText(report, output));
-  if (!failed && !quiet) output.out(verifiedText(report, output));
+): Promise<void> {
+  const { quiet = false, verbose = false, format = 'text', output: file } = options;
+  const text = REPORT_FORMATS[format](report, {
+    colors: output.colors && file === undefined,
+    verbose: verbose && !quiet,
+    place: options.dataSource ?? options.config ?? DEFAULT_CONFIGURATION_FILE,
+  });
+  if (file !== undefined) await writeFile(file, text);
+  else if (failed || !quiet) output.out(text);
 }
 
-async function auditOnce(dataSource: DataSource, { url, ...options }: CheckRlsOptions): Promise<AuditReport> {
+async function examine(
+  dataSource: DataSource,
+  { url }: CheckRlsOptions,
+  audit: AuditOptions,
+): Promise<Examination> {
   if (!dataSource.isInitialized) await initializeUntouched(dataSource);
   try {
-    return await (url === undefined ? auditDataSource : auditDatabase)(dataSource, options);
+    const examination = await (url === undefined ? examineDataSource : examineDatabase)(dataSource, audit);
+    checkSomethingRan(examination);
+    return examination;
   } finally {
     await dataSource.destroy();
   }
+}
+
+/** An audit in which every rule was skipped says nothing, and must not look like one that found nothing. */
+function checkSomethingRan({ report: { rules, skipped } }: Examination): void {
+  if (rules.length > 0) return;
+  const reasons = [...new Set(skipped.map(({ reason }) => reason))].join(' ');
+  throw new RlsConfigurationError(
+    `Nothing was checked: every rule was skipped. ${reasons}`,
+    'Ask for other rules, or give what these need.',
+  );
 }

@@ -1,5 +1,7 @@
 import { LINT_RULES, type LintFinding, type LintReport } from '../lint/index.js';
 import { paint, severityStyle, type CliOutput } from './cli-output.js';
+import { sarifPlace, sarifRule, sarifText } from './sarif.js';
+import { workflowCommand } from './workflow-command.js';
 
 /** How `lint-migrations` writes what it found. */
 export const LINT_FORMATS = ['text', 'json', 'sarif', 'github'] as const;
@@ -21,7 +23,7 @@ export function lintReportText(
     case 'json':
       return `${JSON.stringify({ ok: !hasErrors(report), ...report }, null, 2)}\n`;
     case 'sarif':
-      return `${JSON.stringify(sarif(report), null, 2)}\n`;
+      return sarif(report);
     case 'github':
       return githubReport(report);
   }
@@ -64,26 +66,20 @@ function notes({ coverage, skipped }: LintReport): string[] {
 
 /** Workflow commands, which GitHub shows beside the line. */
 function githubReport(report: LintReport): string {
-  const commands = report.findings.map((finding) => {
-    const place = `file=${property(finding.file)},line=${finding.line},col=${finding.column}`;
-    const title = property(`${finding.ruleId} ${finding.title}`);
-    return `::${finding.severity} ${place},title=${title}::${data(`${finding.message}\nFix: ${finding.fix}`)}\n`;
-  });
-  return [...commands, ...notes(report).map((note) => `::notice::${data(note)}\n`)].join('');
+  const commands = report.findings.map(({ ruleId, title, severity, message, fix, file, line, column }) =>
+    workflowCommand(
+      severity,
+      { file, line, col: column, title: `${ruleId} ${title}` },
+      `${message}\nFix: ${fix}`,
+    ),
+  );
+  return [...commands, ...notes(report).map((note) => workflowCommand('notice', {}, note))].join('');
 }
 
-function data(text: string): string {
-  return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
-}
-
-function property(text: string): string {
-  return data(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
-}
-
-/** The rules as SARIF describes them: GitHub shows `help` beside an alert, and refuses rules without descriptions. */
+/** The rules as SARIF describes them. */
 function sarifRules({ findings }: LintReport): object[] {
   const own = LINT_RULES.map(({ id, title, severity, reason }) => ({
-    ...described(id, title, reason, `The page of the rule is ${DOCUMENTATION}/${id}.md.`),
+    ...sarifRule(id, title, reason, `The page of the rule is ${DOCUMENTATION}/${id}.md.`),
     defaultConfiguration: { level: severity },
   }));
   const ofSquawk = new Map(
@@ -91,46 +87,25 @@ function sarifRules({ findings }: LintReport): object[] {
       .filter(({ ruleId }) => ruleId.startsWith('squawk/'))
       .map(({ ruleId, title }) => [
         ruleId,
-        described(ruleId, title, title, `${SQUAWK_DOCUMENTATION}/${title}`),
+        sarifRule(ruleId, title, title, `${SQUAWK_DOCUMENTATION}/${title}`),
       ]),
   );
   return [...own, ...ofSquawk.values()];
 }
 
-function described(id: string, name: string, description: string, help: string): object {
-  const text = { text: description };
-  return { id, name, shortDescription: text, fullDescription: text, help: { text: help } };
-}
-
-/** SARIF 2.1.0, with a place for each finding, relative to the directory that the command runs in. */
-function sarif(report: LintReport): object {
-  const rules = sarifRules(report);
-  const results = report.findings.map(({ ruleId, severity, message, fix, file, line, column }) => ({
-    ruleId,
-    level: severity,
-    message: { text: `${message}\nFix: ${fix}` },
-    locations: [
-      {
-        physicalLocation: {
-          artifactLocation: { uri: encodeURI(file.replaceAll('\\', '/')), uriBaseId: '%SRCROOT%' },
-          region: { startLine: line, startColumn: column },
-        },
-      },
-    ],
-  }));
-  const notifications = notes(report).map((text) => ({ level: 'note', message: { text } }));
-  return {
-    $schema: 'https://json.schemastore.org/sarif-2.1.0.json',
-    version: '2.1.0',
-    runs: [
-      {
-        tool: { driver: { name: 'rls-tenants lint-migrations', rules } },
-        columnKind: 'utf16CodeUnits',
-        invocations: [{ executionSuccessful: true, toolExecutionNotifications: notifications }],
-        results,
-      },
-    ],
-  };
+/** SARIF 2.1.0, with a place for each finding. */
+function sarif(report: LintReport): string {
+  return sarifText({
+    name: 'rls-tenants lint-migrations',
+    rules: sarifRules(report),
+    results: report.findings.map(({ ruleId, severity, message, fix, file, line, column }) => ({
+      ruleId,
+      level: severity,
+      message: { text: `${message}\nFix: ${fix}` },
+      locations: [{ physicalLocation: sarifPlace(file, line, column) }],
+    })),
+    notifications: notes(report).map((text) => ({ level: 'note', text })),
+  });
 }
 
 function indent(text: string, margin: string): string {

@@ -1,9 +1,10 @@
 import type { DataSource } from 'typeorm';
-import { auditDataSource, isFailure } from '../audit/index.js';
+import { auditDataSource, fails } from '../audit/index.js';
 import { MigrationFailedError, RlsConfigurationError } from '../errors.js';
 import { checkMigratable } from '../migrations/migration-data-source.js';
 import { connectionError } from '../migrations/runner/migration-lock.js';
 import { MigrationRunner } from '../migrations/runner/migration-runner.js';
+import { decide, readDecisions, withConfiguredRules } from './check-rls.decisions.js';
 import { findingsText, verifiedText } from './check-rls.report.js';
 import { explain, type CliOutput } from './cli-output.js';
 import { ExitCode } from './exit-code.js';
@@ -106,8 +107,11 @@ async function check(
   output: CliOutput,
 ): Promise<ExitCode> {
   try {
-    const report = await auditDataSource(dataSource, { role: appRole, adminRole });
-    const failed = report.findings.some(isFailure);
+    // As `check-rls` does: what the project accepts there does not fail here.
+    const decisions = await readDecisions({});
+    const audit = withConfiguredRules({ role: appRole, adminRole }, decisions);
+    const report = await decide(await auditDataSource(dataSource, audit), decisions);
+    const failed = report.findings.some((finding) => fails(finding, report));
     output.err(findingsText(report, output));
     if (!failed) output.out(verifiedText(report, output));
     return failed ? ExitCode.Findings : ExitCode.Ok;

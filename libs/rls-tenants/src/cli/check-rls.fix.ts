@@ -1,0 +1,265 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseSync, type Node } from 'libpg-query';
+import { expectedPolicies } from '../audit/expected-policies.js';
+import type { Examination, Finding, JudgedReport } from '../audit/index.js';
+import { isTable, type AuditedTable, type ExistingTable } from '../audit/rule.js';
+import { RlsConfigurationError } from '../errors.js';
+import {
+  pairStatements,
+  renderFiles,
+  splitSteps,
+  type OperationStep,
+  type PlannedFile,
+  type RenderedFile,
+  type SchemaFacts,
+  type SqlStep,
+  type Step,
+} from '../generate/index.js';
+import { operationStep } from '../generate/operation-code.js';
+import { policyDifference, protectionStep, structureStep } from '../generate/policy-difference.js';
+import { parseStatement, sliceBytes } from '../generate/statement.js';
+import type { CliOutput } from './cli-output.js';
+
+/** Migrations that make findings go away, and the findings that they leave. */
+export interface FixPlan {
+  /** In the order in which they run. */
+  readonly files: readonly RenderedFile[];
+  /** What no migration can do, or nobody should do without a decision. */
+  readonly byHand: readonly Finding[];
+}
+
+/**
+ * Writes the migrations of {@link planFix}, overwrites nothing and applies nothing. What it wrote and what is left goes to
+ * stderr: stdout is the report's.
+ */
+export async function writeFix(
+  report: JudgedReport,
+  examination: Examination,
+  directory: string,
+  output: CliOutput,
+): Promise<void> {
+  const { files, byHand } = planFix(report, examination, Date.now());
+  if (files.length > 0) await mkdir(directory, { recursive: true });
+  for (const { name, text } of files) await writeFile(join(directory, name), text, { flag: 'wx' });
+  const names = files.map(({ name }) => `  ${join(directory, name)}\n`);
+  if (files.length > 0) {
+    output.err(
+      `Wrote ${files.length} migration(s), and applied none:\n${names.join('')}Read them, then: rls-tenants lint-migrations ${directory}\n`,
+    );
+  } else if (report.findings.length > 0) output.err('There is nothing that a migration can fix.\n');
+  if (byHand.length === 0) return;
+  const left = byHand.map(({ ruleId, object, fix }) => `  ${ruleId} ${object}\n    ${indent(fix)}\n`);
+  output.err(`By hand, ${byHand.length} finding(s):\n${left.join('')}`);
+}
+
+function indent(text: string): string {
+  return text.replaceAll('\n', '\n    ');
+}
+
+/**
+ * Plans migrations for the findings of a report: the library's operations where there is one, the finding's own SQL
+ * otherwise. libpg-query's `loadModule()` must have finished.
+ *
+ * @param timestamp of the first file, in milliseconds.
+ * @throws RlsConfigurationError if the audited role is a superuser: policies and grants would be for it.
+ */
+export function planFix(report: JudgedReport, examination: Examination, timestamp: number): FixPlan {
+  const { name, superuser } = examination.catalog.appRole;
+  if (superuser) {
+    throw new RlsConfigurationError(
+      `Role "${name}" is a superuser, and a fix has to know the role that serves requests.`,
+      'Connect as that role, or name it: --role app.',
+    );
+  }
+  const fixer = new Fixer(examination);
+  const byHand = report.findings.filter((finding) => !fixer.take(finding));
+  return { files: renderFiles(fixer.planned(), timestamp), byHand };
+}
+
+/** Findings about a table's protection as a whole, which operations put right. */
+const PROTECTION_RULES: ReadonlySet<string> = new Set(['RLS004', 'RLS005', 'RLS080']);
+
+class Fixer {
+  /** Policies, switches, privileges and functions: they change together or not at all. */
+  private readonly together: OperationStep[] = [];
+  /** Indexes and constraints of tables in use, which have files of their own. */
+  private readonly apart: Step[] = [];
+  private readonly protectedTables = new Map<AuditedTable, boolean>();
+  /** Statements that are there already, in one form or another. */
+  private readonly taken = new Set<string>();
+  private readonly facts: SchemaFacts;
+
+  constructor(private readonly examination: Examination) {
+    this.facts = factsOf(examination);
+  }
+
+  /** Plans what fixes the finding. False if nothing mechanical does. */
+  take(finding: Finding): boolean {
+    const table = this.tableOf(finding);
+    if (table && PROTECTION_RULES.has(finding.ruleId) && this.protect(table)) return true;
+    if (table && finding.ruleId === 'RLS043') return this.takeNotNull(table);
+    return this.takeSql(finding);
+  }
+
+  planned(): PlannedFile[] {
+    const together: PlannedFile[] =
+      this.together.length === 0
+        ? []
+        : [{ phase: 'structure', slug: 'fix-isolation', steps: this.together, transaction: true }];
+    const apart = splitSteps(this.apart, this.facts).map((file) => ({ ...file, slug: `fix-${file.slug}` }));
+    return [...together, ...apart];
+  }
+
+  /** The tenant table that a finding is about, or that its policy or column belongs to. */
+  private tableOf({ object }: Finding): ExistingTable | undefined {
+    return this.examination.context.tables.find(
+      (table): table is ExistingTable =>
+        table.live !== undefined && isTable(table.live) && object.endsWith(`table "${table.path}"`),
+    );
+  }
+
+  /** Once for each table. False if no operation can. */
+  private protect(table: ExistingTable): boolean {
+    const known = this.protectedTables.get(table);
+    if (known !== undefined) return known;
+    const steps = this.protectionOf(table);
+    this.protectedTables.set(table, steps !== undefined);
+    if (!steps) return false;
+    this.together.push(...steps);
+    // The operations make these; SQL of other findings that makes them too would fail.
+    for (const { name } of expectedPolicies(table)) this.taken.add(policyKey(table.path, name));
+    return true;
+  }
+
+  private protectionOf(table: ExistingTable): readonly OperationStep[] | undefined {
+    const roles = { appRole: this.examination.catalog.appRole.name, adminRole: table.adminRole };
+    const bare = !table.live.rlsEnabled && !table.live.rlsForced && table.live.policies.length === 0;
+    // What its policies should be called is known only of tables that entities declare.
+    if (table.recognised) return bare ? [protectionStep(table.declared, roles)] : undefined;
+    try {
+      return policyDifference(table, this.examination.catalog, roles).steps;
+    } catch (error) {
+      if (error instanceof RlsConfigurationError) return undefined;
+      throw error;
+    }
+  }
+
+  /** The operation refuses while rows have no tenant, and says so. */
+  private takeNotNull({ path, declared: { tenantColumn } }: ExistingTable): boolean {
+    this.apart.push(operationStep('notNull', 'validate', { table: path, column: tenantColumn }));
+    return true;
+  }
+
+  private takeSql({ fix }: Finding): boolean {
+    const statements = statementsOf(fix);
+    if (statements === undefined) return false;
+    const { steps } = pairStatements(statements, []);
+    const apart = steps.filter(({ up }) => isApart(parseStatement(up).node));
+    if (apart.length > 0 && !this.canSplit(apart)) return false;
+    for (const step of steps) {
+      const key = keyOf(step);
+      if (this.taken.has(key)) continue;
+      this.taken.add(key);
+      if (apart.includes(step)) this.apart.push(step);
+      else this.together.push(runSqlStep(step));
+    }
+    return true;
+  }
+
+  private canSplit(steps: readonly SqlStep[]): boolean {
+    try {
+      splitSteps(steps, this.facts);
+      return true;
+    } catch (error) {
+      if (error instanceof RlsConfigurationError) return false;
+      throw error;
+    }
+  }
+}
+
+/** Without an inverse `down` does nothing: reverting it does not open the hole again. */
+function runSqlStep({ up, down }: SqlStep): OperationStep {
+  return structureStep(parseStatement(up).table ?? 'objects', 'runSql', [up, down.join(';\n')]);
+}
+
+function keyOf({ up }: SqlStep): string {
+  const { node, table } = parseStatement(up);
+  return 'CreatePolicyStmt' in node
+    ? policyKey(qualified(table ?? ''), node.CreatePolicyStmt.policy_name ?? '')
+    : up;
+}
+
+function policyKey(table: string, name: string): string {
+  return JSON.stringify(['policy', table, name]);
+}
+
+/**
+ * The statements of a fix, if a migration can run it as it stands: it is nothing but SQL, and of kinds that the owner of
+ * the tables may run. A comment in it is something to decide first.
+ */
+function statementsOf(fix: string): string[] | undefined {
+  if (/^\s*--/m.test(fix)) return undefined;
+  let parsed;
+  try {
+    parsed = parseSync(fix);
+  } catch {
+    return undefined;
+  }
+  const own = (parsed.stmts ?? []).filter(({ stmt }) => stmt && !('TransactionStmt' in stmt));
+  if (own.length === 0 || !own.every(({ stmt }) => isForMigration(stmt!))) return undefined;
+  return own.map(({ stmt_location: start = 0, stmt_len: length }) =>
+    sliceBytes(fix, start, length === undefined || length === 0 ? undefined : start + length)
+      .replace(/;\s*$/, '')
+      .trim(),
+  );
+}
+
+/** Roles and the database itself are not the migration role's to change; and nothing is dropped that holds data or code. */
+function isForMigration(node: Node): boolean {
+  if ('DropStmt' in node) {
+    return ['OBJECT_POLICY', 'OBJECT_INDEX'].includes(node.DropStmt.removeType ?? '');
+  }
+  if ('GrantStmt' in node) return node.GrantStmt.objtype !== 'OBJECT_DATABASE';
+  return FOR_MIGRATION.some((kind) => kind in node);
+}
+
+const FOR_MIGRATION = [
+  'AlterDefaultPrivilegesStmt',
+  'AlterFunctionStmt',
+  'AlterPolicyStmt',
+  'AlterTableStmt',
+  'CreatePolicyStmt',
+  'IndexStmt',
+] as const;
+
+/** What locks a table in use if it runs among the rest. */
+function isApart(node: Node): boolean {
+  if ('IndexStmt' in node) return true;
+  if ('DropStmt' in node) return node.DropStmt.removeType === 'OBJECT_INDEX';
+  if (!('AlterTableStmt' in node)) return false;
+  return (node.AlterTableStmt.cmds ?? []).some(
+    (cmd) =>
+      'AlterTableCmd' in cmd &&
+      /Constraint$|^AT_SetNotNull$|^AT_AlterColumnType$/.test(cmd.AlterTableCmd.subtype ?? ''),
+  );
+}
+
+function factsOf({ catalog, context }: Examination): SchemaFacts {
+  const partitioned = new Set(
+    (catalog.database?.relations ?? [])
+      .filter(({ kind }) => kind === 'p')
+      .map(({ schema, name }) => `${schema}.${name}`),
+  );
+  const paths = new Set(context.tables.map(({ path }) => path));
+  return {
+    exists: () => true,
+    isPartitioned: (table) => partitioned.has(qualified(table)),
+    isTenantTable: (table) => paths.has(qualified(table)),
+  };
+}
+
+/** How the parser's names of tables in `public` are written. */
+function qualified(table: string): string {
+  return table.includes('.') ? table : `public.${table}`;
+}
