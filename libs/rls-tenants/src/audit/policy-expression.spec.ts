@@ -101,6 +101,13 @@ describe('parseExpression', () => {
     });
   });
 
+  it('one text on two tables says what it says about each', () => {
+    const text = `EXISTS ( SELECT 1 FROM public.doc d WHERE (d.id = "no""te".doc_id))`;
+    expect([...parseExpression(text, 'other').columns]).toEqual([]);
+    expect([...parseExpression(text, 'no"te').columns]).toEqual(['doc_id']);
+    expect(parseExpression(CANONICAL, 'other')).toBe(parseExpression(CANONICAL, 'note'));
+  });
+
   it('says what it cannot read', () => {
     expect(parse('tenant_id = = 1').unreadable).toContain('syntax error');
     expect(parse('1, 2').unreadable).toBe('it is not one expression');

@@ -84,6 +84,12 @@ export interface TreeNode {
  * @param table name of the table it is on, without schema: sub-selects qualify its columns with it.
  */
 export function parseExpression(text: string, table: string): PolicyExpression {
+  // A text that does not name the table says the same about every table. A quote in a name is doubled in the text.
+  if (text.includes(table) || table.includes('"')) return expressionOf(text, table);
+  return remembered(EXPRESSIONS, text, () => expressionOf(text, table));
+}
+
+function expressionOf(text: string, table: string): PolicyExpression {
   let found = new Collector(table);
   let tree: Tree;
   let unreadable: string | undefined;
@@ -125,11 +131,30 @@ export function isNode(tree: Tree): tree is TreeNode {
 }
 
 function targetOf(text: string): Tree {
-  const { stmts = [] } = parseSync(`SELECT ${text}`);
-  const select = stmts.length === 1 ? (stmts[0]!.stmt as unknown as TreeNode).SelectStmt : undefined;
+  const select = parseSelect(text);
   const targets = isNode(select) ? (select.targetList as TreeNode[] | undefined) : undefined;
   if (targets?.length !== 1) throw new Error('it is not one expression');
   return (targets[0]!.ResTarget as TreeNode).val;
+}
+
+/** `SELECT <text>` as one statement, which callers must not change; undefined if it is anything else. Throws on syntax. */
+export function parseSelect(text: string): Tree {
+  return remembered(SELECTS, text, () => {
+    const { stmts = [] } = parseSync(`SELECT ${text}`);
+    return stmts.length === 1 ? (stmts[0]!.stmt as unknown as TreeNode).SelectStmt : undefined;
+  });
+}
+
+// Tables by the hundred have policies of the same few texts, and parsing is what takes the time of an audit.
+const SELECTS = new Map<string, Tree>();
+const EXPRESSIONS = new Map<string, PolicyExpression>();
+const MAX_REMEMBERED = 1_000;
+
+function remembered<Value>(known: Map<string, Value>, text: string, make: () => Value): Value {
+  const found = known.get(text) ?? make();
+  if (known.size >= MAX_REMEMBERED) known.clear();
+  known.set(text, found);
+  return found;
 }
 
 interface Place {

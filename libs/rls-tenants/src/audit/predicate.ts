@@ -1,4 +1,4 @@
-import { parseSync } from 'libpg-query';
+import { parseSelect } from './policy-expression.js';
 
 /** What a predicate's names mean: the columns of a relation, by the relation's name as the predicate writes it. */
 export interface PredicateRelation {
@@ -76,8 +76,7 @@ interface Node {
 }
 
 function parsePredicate(predicate: string): Tree {
-  const { stmts = [] } = parseSync(`SELECT ${predicate}`);
-  const select = stmts.length === 1 ? (stmts[0]!.stmt as unknown as Node)?.SelectStmt : undefined;
+  const select = parseSelect(predicate);
   if (!isNode(select)) throw new Error('it is not one expression');
   const { targetList, limitOption: _limitOption, op: _op, ...rest } = select;
   if (!Array.isArray(targetList) || targetList.length !== 1 || Object.keys(rest).length > 0)
