@@ -1,4 +1,12 @@
-import { createNoteDatabase, declared, type NoteDatabase } from './audit-support.js';
+import { PROGRESS_TABLE } from '../../libs/rls-tenants/src/backfill/backfill.sql.js';
+import { KEY_TABLE } from '../../libs/rls-tenants/src/consolidate/consolidate.sql.js';
+import {
+  createNoteDatabase,
+  declared,
+  NOTE_COLUMNS,
+  protectSql,
+  type NoteDatabase,
+} from './audit-support.js';
 
 describe('RLS082 registry-drift', () => {
   let db: NoteDatabase;
@@ -58,7 +66,35 @@ describe('RLS082 registry-drift', () => {
     ]);
   });
 
-  it('a table that is there is no finding', async () => {
+  it('a tenant table that no entity declares is found: what differs in its policy, nothing compares', async () => {
+    await db.as('migrator', `CREATE TABLE stray (${NOTE_COLUMNS}); GRANT SELECT ON stray TO ${db.roles.app}`);
+    await db.as('migrator', protectSql(declared('stray'), db.roles.admin));
+    await db.as('migrator', `DROP POLICY stray_admin_policy ON stray`);
+    expect(await db.findingsOf('RLS080')).toEqual([]);
+    expect(await db.findingsOf('RLS082')).toMatchObject([
+      {
+        // It leaks nothing by itself, and fails no audit.
+        severity: 'warning',
+        object: 'table "public.stray"',
+        message: expect.stringContaining('no entity declares it'),
+      },
+    ]);
+
+    const both = [db.note, declared('stray')];
+    expect(await db.findingsOf('RLS080', both)).toMatchObject([{ object: expect.stringContaining('stray') }]);
+    expect(await db.findingsOf('RLS082', both)).toEqual([]);
+  });
+
+  it('a table that is listed, and those of the library’s own operations, are known', async () => {
+    expect(await db.findingsOf('RLS082', [db.note], { tenantTables: ['stray'] })).toEqual([]);
+    await db.as('migrator', 'DROP TABLE stray');
+    for (const table of [PROGRESS_TABLE, KEY_TABLE])
+      await db.as('migrator', `CREATE TABLE ${table} (tenant_id uuid NOT NULL)`);
+    expect(await db.findingsOf('RLS082')).toEqual([]);
+  });
+
+  it('a start looks at what is declared only, and a table that is there is no finding', async () => {
+    await db.as('migrator', `CREATE TABLE stray (${NOTE_COLUMNS})`);
     expect(await db.findings()).toEqual([]);
   });
 });
