@@ -10,6 +10,7 @@ import {
   protectJoinTable,
   tenantIndex,
   type JoinTableForeignKey,
+  type JoinTableSide,
   type ReferentialAction,
   type RlsOperation,
 } from '../migrations/index.js';
@@ -37,13 +38,6 @@ export type JoinTablePlan = { readonly table: string } & (
  */
 export const MAX_LINKS = 100_000;
 
-/** What {@link planJoinTables} found. */
-export interface JoinTablePlans {
-  readonly plans: readonly JoinTablePlan[];
-  /** How many tables of tenant-scoped entities there are besides. */
-  readonly entityTables: number;
-}
-
 /**
  * Says of each join table of the data source's entities whether the audit finds it bare, and what would protect it: in the
  * form that the entities declare. It changes nothing. The caller is in no transaction.
@@ -54,7 +48,7 @@ export async function planJoinTables(
   queryRunner: QueryRunner,
   dataSource: DataSource,
   roles: JoinTableRoles,
-): Promise<JoinTablePlans> {
+): Promise<JoinTablePlan[]> {
   const { appRole, adminRole = DEFAULT_ADMIN_ROLE } = roles;
   const tables = tenantTablesOf(dataSource);
   const query: CatalogQuery = (sql, parameters) => queryRunner.query(sql, parameters);
@@ -76,7 +70,7 @@ export async function planJoinTables(
   for (const table of tables.filter(({ kind }) => kind === 'join-table')) {
     plans.push(await planOf(planner, table));
   }
-  return { plans, entityTables: tables.length - plans.length };
+  return plans;
 }
 
 interface Planner {
@@ -133,6 +127,7 @@ async function protectionOf(
     adminRole: planner.roles.adminRole ?? DEFAULT_ADMIN_ROLE,
   };
   if (sides) {
+    for (const side of sides) checkTenantColumn(planner.catalog, side);
     const through = sides.map(({ table }) => `"${table}"`).join(' and ');
     return {
       operation: protectJoinTable({ ...options, form: 'exists', sides }),
@@ -154,12 +149,13 @@ async function protectionOf(
 }
 
 async function protectionWithNewColumn(
-  { queryRunner, dataSource }: Planner,
+  { queryRunner, dataSource, catalog }: Planner,
   { table, tenantColumn }: TenantScopedTable,
   options: Omit<Extract<Parameters<typeof protectJoinTable>[0], { form: 'exists' }>, 'form' | 'sides'>,
 ): Promise<Protection> {
   const metadata = dataSource.entityMetadatas.find((one) => one.isJunction && one.tablePath === table)!;
   const sides = tenantScopedSidesOf(metadata).map((side) => foreignKeyOf(side, metadata));
+  for (const side of sides) checkTenantColumn(catalog, side);
   const problem = await admissionProblem(queryRunner, [table, ...sides.map((side) => side.table)]);
   if (problem) throw problem;
   for (const side of sides) await checkSide(queryRunner, side);
@@ -197,6 +193,15 @@ function foreignKeyOf({ metadata, columns }: JoinedEntity, joinTable: EntityMeta
   };
 }
 
+/** @throws RlsConfigurationError if the side has no tenant column yet. */
+function checkTenantColumn(catalog: Catalog, { table, tenantColumn }: JoinTableSide): void {
+  if (catalog.table(table)?.columns.has(tenantColumn!)) return;
+  throw new RlsConfigurationError(
+    `Its side "${table}" has no tenant column "${tenantColumn}".`,
+    'Protect the tables of the entities first, and its join tables after them.',
+  );
+}
+
 /** $1 the table, $2 column names: whether a foreign key can reference exactly these columns, in any order. */
 const IS_UNIQUE_SQL = `
   SELECT EXISTS (
@@ -232,7 +237,7 @@ async function checkSide(
 
 /** @throws RlsConfigurationError if there are more than {@link MAX_LINKS}. */
 async function countLinks(queryRunner: QueryRunner, table: string): Promise<number> {
-  const sql = `SELECT count(*)::int AS links FROM (SELECT FROM ${quoteTable(table)} LIMIT ${MAX_LINKS + 1}) AS some`;
+  const sql = `SELECT count(*)::int AS links FROM (SELECT FROM ${quoteTable(table)} LIMIT ${MAX_LINKS + 1}) AS link`;
   const [{ links }] = (await queryRunner.query(sql)) as [{ links: number }];
   if (links <= MAX_LINKS) return links;
   throw new RlsConfigurationError(

@@ -70,7 +70,7 @@ async function protectAll(
 ): Promise<ExitCode> {
   const queryRunner = dataSource.createQueryRunner('master');
   try {
-    const { plans, entityTables } = await planJoinTables(queryRunner, dataSource, roles);
+    const plans = await planJoinTables(queryRunner, dataSource, roles);
     const outcomes: JoinTableOutcome[] = [];
     for (const plan of plans) {
       const outcome = await carryOut(queryRunner, plan, dryRun);
@@ -81,7 +81,7 @@ async function protectAll(
     if (verbose) output.out(`\n${await livePolicies(queryRunner, dataSource, roles, output)}`);
     output.out(
       plans.length === 0
-        ? `The ${entityTables} tenant-scoped entities have no join tables.\n`
+        ? 'There are no join tables among the tenant-scoped entities.\n'
         : totalText(outcomes, dryRun),
     );
     return outcomes.some(({ state }) => state === 'refused') ? ExitCode.Findings : ExitCode.Ok;
