@@ -55,12 +55,14 @@ describe('RLS045 tenant-column-default-or-generated', () => {
     expect(await seenBy(B)).toEqual([{ body: 'of A' }]);
     await expectFixed('something else where there is no tenant');
 
-    await db.as(
-      'migrator',
-      `ALTER TABLE doc ALTER COLUMN tenant_id SET DEFAULT NULLIF(COALESCE(${setting}, ''), '')::uuid`,
-    );
-    await expect(importAsAdmin()).rejects.toThrow('not-null');
-    expect(await found()).toEqual([]);
+    for (const nothing of [`''`, 'NULL']) {
+      await db.as(
+        'migrator',
+        `ALTER TABLE doc ALTER COLUMN tenant_id SET DEFAULT NULLIF(COALESCE(${setting}, ${nothing}), '')::uuid`,
+      );
+      await expect(importAsAdmin()).rejects.toThrow('not-null');
+      expect(await found()).toEqual([]);
+    }
   });
 
   it('a number from a sequence is some tenant sooner or later, and is found', async () => {
