@@ -124,6 +124,17 @@ describe('RLS020 view-runs-as-owner', () => {
     await db.as('migrator', 'DROP VIEW notes, admin_notes');
   });
 
+  it('is silent about what the app role’s own policies let through as well', async () => {
+    await db.as('migrator', `CREATE POLICY featured ON note FOR SELECT USING (body = 'b')`);
+    await create('notes', 'SELECT * FROM note');
+    await db.as('migrator', `ALTER VIEW notes OWNER TO ${held}`);
+    expect(await seenThrough('notes')).toEqual(['a', 'b']);
+    expect(await db.seenByA()).toEqual(['a', 'b']);
+    expect(await db.findingsOf(RULE)).toEqual([]);
+    expect(await db.findingsOf('RLS009')).toHaveLength(1);
+    await db.as('migrator', 'DROP VIEW notes; DROP POLICY featured ON note');
+  });
+
   it('is silent where a restrictive policy holds everybody to the tenant, the view’s owner included', async () => {
     await create('notes', 'SELECT * FROM note');
     await db.as(

@@ -81,5 +81,13 @@ describe('RLS023 secdef-search-path', () => {
     await db.as('migrator', findings[0]!.fix);
     expect(await seen()).toEqual([]);
     expect(await db.findingsOf(RULE)).toEqual([]);
+
+    // Names with their schema do as well, and let PostgreSQL inline a function.
+    await db.as(
+      'migrator',
+      `CREATE OR REPLACE FUNCTION my_org() RETURNS uuid STABLE LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT org FROM public.login WHERE member = current_user); END $$`,
+    );
+    expect(await seen()).toEqual([]);
+    expect(await db.findingsOf(RULE)).toEqual([]);
   });
 });

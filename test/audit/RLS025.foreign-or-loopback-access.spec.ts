@@ -11,7 +11,7 @@ describe('RLS025 foreign-or-loopback-access', () => {
     db = await createNoteDatabase();
     const { hostname, port } = new URL(db.url());
     loopback = `OPTIONS (host ${quoteLiteral(hostname)}, port ${quoteLiteral(port)}, dbname ${quoteLiteral(db.name)})`;
-    await db.asSuperuser('CREATE EXTENSION postgres_fdw; CREATE EXTENSION dblink');
+    await db.asSuperuser('CREATE EXTENSION postgres_fdw');
   });
   afterAll(() => db.drop());
 
@@ -27,7 +27,9 @@ describe('RLS025 foreign-or-loopback-access', () => {
   };
 
   it('finds nothing in the extensions themselves', async () => {
+    await db.asSuperuser('CREATE EXTENSION dblink');
     expect(await db.findingsOf(RULE)).toEqual([]);
+    await db.asSuperuser('DROP EXTENSION dblink');
   });
 
   it('a foreign table shows every tenant’s rows to whoever may read it, and is found', async () => {
@@ -73,12 +75,23 @@ describe('RLS025 foreign-or-loopback-access', () => {
       'user mapping not found',
     );
     expect(await db.findingsOf(RULE)).toEqual([]);
-    await db.asSuperuser('DROP SERVER self CASCADE; DROP SCHEMA scratch CASCADE');
+    await db.asSuperuser('DROP SCHEMA scratch CASCADE');
+  });
+
+  it('a server that the app role cannot ask anything of is no finding, until there is dblink', async () => {
+    await db.asSuperuser('CREATE USER MAPPING FOR PUBLIC SERVER self');
+    expect(await db.findingsOf(RULE)).toEqual([]);
+    await db.asSuperuser('CREATE EXTENSION dblink');
+    expect(await db.findingsOf(RULE)).toMatchObject([
+      { object: 'foreign server "self"', message: expect.stringContaining('call dblink()') },
+    ]);
+    await db.asSuperuser('DROP SERVER self CASCADE; DROP EXTENSION dblink');
   });
 
   it('a connection without a password lets the app role in as anybody, and is found', async () => {
     const { hostname, port, username, password } = new URL(db.url());
     const connect = `host=${hostname} port=${port} dbname=${db.name} user=${username}${password ? ` password=${password}` : ''}`;
+    await db.asSuperuser('CREATE EXTENSION dblink');
     const read = `SELECT dblink_connect_u('c', ${quoteLiteral(connect)}); SELECT * FROM dblink('c', 'SELECT body FROM note ORDER BY 1') AS t(body text)`;
     await expect(db.asTenantA(read)).rejects.toThrow('permission denied');
 
