@@ -20,6 +20,7 @@ export {
   type Finding,
   type Severity,
 } from './finding.js';
+export { htmlReport } from './html-report/html-report.js';
 export type { ReportedRole, ReportedRoles } from './reported-roles.js';
 export { baselineText, parseBaseline, fingerprint, type BaselineEntry } from './baseline.js';
 export { NO_CONFIGURATION, parseConfiguration, type AuditConfiguration } from './configuration.js';

@@ -1,4 +1,4 @@
-import { fails, type JudgedReport } from '../audit/index.js';
+import { fails, htmlReport, type JudgedReport } from '../audit/index.js';
 import { githubReport } from './check-rls.github.js';
 import { junitReport } from './check-rls.junit.js';
 import { markdownReport } from './check-rls.markdown.js';
@@ -22,6 +22,7 @@ export const REPORT_FORMATS = {
   github: githubReport,
   junit: junitReport,
   markdown: markdownReport,
+  html: (report) => htmlReport(report),
 } as const satisfies Record<string, (report: JudgedReport, view: ReportView) => string>;
 
 /** The name of a format. */
