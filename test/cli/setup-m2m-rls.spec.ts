@@ -249,14 +249,28 @@ describe('setup-m2m-rls', () => {
       expect(stderr).toMatch(
         /^note_tags_tag: not protected\. Its side "tag" has no unique constraint on \(workspace, id\)/m,
       );
+      expect(stderr).toMatch(/^related: not protected\. 1 of its links joins rows of different tenants/m);
       expect(stdout).toMatch(/^note_country: (?:would be )?protected/m);
     }
-    // What is only known once it is tried.
-    expect((await run()).stderr).toMatch(
-      /^related: not protected\. [^]*A link joins rows of different tenants/m,
-    );
     expect(await columnsOf('related')).toEqual(['noteId_1', 'noteId_2']);
     expect(await columnsOf('note_country')).toContain('workspace');
+  });
+
+  it('protects nothing that it may not alter, or that is not what the entities join', async () => {
+    await db.asSuperuser(
+      'ALTER TABLE note_country OWNER TO CURRENT_USER; DROP TABLE related; ALTER TABLE tag RENAME COLUMN workspace TO space',
+    );
+    const { code, stderr } = await run({ dryRun: true });
+    expect(code).toBe(1);
+    expect(stderr.split('\n').filter((line) => !line.startsWith('  '))).toEqual([
+      'board_tag: not protected. Its side "tag" has no tenant column "workspace".',
+      expect.stringMatching(
+        new RegExp(`^note_country: not protected. It belongs to ".*", and .* as "${db.roles.migrator}".$`),
+      ),
+      'note_tags_tag: not protected. Its side "tag" has no tenant column "workspace".',
+      'related: not protected. It does not exist.',
+      '',
+    ]);
   });
 
   it('gives up on a table that is in use, and changes nothing of it', async () => {
@@ -267,7 +281,7 @@ describe('setup-m2m-rls', () => {
       const { code, stderr } = await run();
       expect(code).toBe(1);
       expect(stderr).toMatch(
-        /^related: not protected\. .*lock timeout\n {2}Somebody is using it\. Nothing was changed/m,
+        /^related: not protected\. .*lock timeout\n {2}Nothing of it was changed\. Somebody is using it/m,
       );
       await writer.query('ROLLBACK');
       expect(await run()).toMatchObject({
@@ -277,6 +291,16 @@ describe('setup-m2m-rls', () => {
     } finally {
       await writer.end();
     }
+  });
+
+  it('tells which links leak already, and protects their table once they are gone', async () => {
+    await db.asSuperuser('INSERT INTO related VALUES (1, 2)');
+    const { stderr } = await run();
+    const [, sql] = /as the migration role: (SELECT .*);\n/.exec(stderr)!;
+    expect(await db.as('migrator', sql!)).toEqual([{ noteId_1: 1, noteId_2: 2 }]);
+    await db.as('migrator', 'DELETE FROM related WHERE "noteId_2" <> "noteId_1"');
+    expect((await run()).code).toBe(0);
+    expect(await linksOfA()).toEqual(every(1));
   });
 
   it('protects a table that has its tenant column, unless links may be without a tenant', async () => {

@@ -15,7 +15,7 @@ import {
   type RlsOperation,
 } from '../migrations/index.js';
 import { sequence } from '../migrations/rls-operation.js';
-import { DEFAULT_ADMIN_ROLE, quoteRole, quoteTable } from '../policies/index.js';
+import { DEFAULT_ADMIN_ROLE, quoteIdentifier, quoteRole, quoteTable } from '../policies/index.js';
 
 /** The roles that the policies and grants are for. */
 export interface JoinTableRoles {
@@ -119,6 +119,7 @@ async function protectionOf(
   live: CatalogTable,
 ): Promise<Protection> {
   const { table: joinTable, tenantColumn, tenantIdType, tenantSetting, sides } = declared;
+  await checkOwner(planner.queryRunner, live);
   const options = {
     joinTable,
     tenantIdType,
@@ -160,6 +161,7 @@ async function protectionWithNewColumn(
   if (problem) throw problem;
   for (const side of sides) await checkSide(queryRunner, side);
   const links = await countLinks(queryRunner, table);
+  await checkTenantsAgree(queryRunner, table, sides);
   // Indexes of a join table begin with its tenant column, those of sides that everybody shares as well.
   const shared = joinedEntitiesOf(metadata).filter((side) => !tenantColumnOf(side.metadata));
   const indexes = shared.map(({ columns }) =>
@@ -191,6 +193,19 @@ function foreignKeyOf({ metadata, columns }: JoinedEntity, joinTable: EntityMeta
     onDelete: (key.onDelete ?? 'NO ACTION') as ReferentialAction,
     onUpdate: (key.onUpdate ?? 'NO ACTION') as ReferentialAction,
   };
+}
+
+/** @throws RlsConfigurationError if the connection's role may not alter the table. */
+async function checkOwner(queryRunner: QueryRunner, { owner }: CatalogTable): Promise<void> {
+  const [role] = (await queryRunner.query(
+    `SELECT current_user::text AS name, pg_has_role($1, 'USAGE') AS owns`,
+    [owner],
+  )) as [{ name: string; owns: boolean }];
+  if (role.owns) return;
+  throw new RlsConfigurationError(
+    `It belongs to "${owner}", and the data source connects as "${role.name}".`,
+    "Run this with the migration role's login, which owns the tables.",
+  );
 }
 
 /** @throws RlsConfigurationError if the side has no tenant column yet. */
@@ -243,5 +258,33 @@ async function countLinks(queryRunner: QueryRunner, table: string): Promise<numb
   throw new RlsConfigurationError(
     `It holds more than ${MAX_LINKS} links, and giving them their tenants would lock it for too long.`,
     'Add and fill the column in steps while the table is in use, with protectExistingTable: see docs/migrations/join-tables.md.',
+  );
+}
+
+/** @throws RlsConfigurationError if links join rows of different tenants: no tenant is theirs. */
+async function checkTenantsAgree(
+  queryRunner: QueryRunner,
+  table: string,
+  sides: readonly JoinTableForeignKey[],
+): Promise<void> {
+  if (sides.length < 2) return;
+  const joins = sides.map(({ table: side, columns }, index) => {
+    const pairs = columns.map(
+      ({ column, referencedColumn }) =>
+        `side_${index}.${quoteIdentifier(referencedColumn)} = link.${quoteIdentifier(column)}`,
+    );
+    return ` JOIN ${quoteTable(side)} AS side_${index} ON ${pairs.join(' AND ')}`;
+  });
+  const [one, other] = sides.map(
+    ({ tenantColumn }, index) => `side_${index}.${quoteIdentifier(tenantColumn!)}`,
+  );
+  const from = `FROM ${quoteTable(table)} AS link${joins.join('')} WHERE ${one} <> ${other}`;
+  const [{ links }] = (await queryRunner.query(`SELECT count(*)::int AS links ${from}`)) as [
+    { links: number },
+  ];
+  if (links === 0) return;
+  throw new RlsConfigurationError(
+    `${links} of its links ${links === 1 ? 'joins' : 'join'} rows of different tenants, so they leak already.`,
+    `Correct or delete them as the migration role: SELECT link.* ${from};`,
   );
 }

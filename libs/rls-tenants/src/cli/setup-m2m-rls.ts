@@ -112,21 +112,16 @@ async function carryOut(
   }
 }
 
-/** By SQLSTATE, what a failure means here. */
-const HINTS: Readonly<Record<string, string>> = {
-  '23503':
-    'A link joins rows of different tenants, so it is a leak already. Find such links as the migration role, delete or correct them, and run this again.',
-  '42501': "Run it with the migration role's login, which owns the tables.",
-  '55P03': 'Somebody is using it. Nothing was changed; run this again.',
-};
+/** SQLSTATE lock_not_available. */
+const LOCK_NOT_AVAILABLE = '55P03';
 
 function explanationOf(error: unknown): { reason: string; hint: string } {
   if (error instanceof RlsTenantsError) return { reason: error.message, hint: error.hint };
-  const { code } = error as { code?: string };
-  const hint =
-    HINTS[code ?? ''] ??
-    'Nothing of it was changed. Protect it in a migration of your own: protectJoinTable().';
-  return { reason: explain(error), hint };
+  const isLocked = (error as { code?: string }).code === LOCK_NOT_AVAILABLE;
+  const next = isLocked
+    ? 'Somebody is using it: run this again.'
+    : 'Protect it in a migration of your own: protectJoinTable().';
+  return { reason: explain(error), hint: `Nothing of it was changed. ${next}` };
 }
 
 async function livePolicies(
