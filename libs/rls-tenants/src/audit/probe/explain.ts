@@ -54,10 +54,10 @@ export class Explanations {
     });
   }
 
-  /** A finding about a role is about everything the role reaches. */
+  /** A finding about a role or a setting is about everything the role reaches. */
   concerns(finding: Finding, object: string): boolean {
     return (
-      /^role "/.test(finding.object) ||
+      !/\b(?:table|view|function|sequence) "/.test(finding.object) ||
       (this.names.get(object) ?? [object]).some((name) => finding.object.includes(name))
     );
   }
@@ -134,12 +134,12 @@ function whyUnseen(
   explanations: Explanations,
   writes: boolean,
 ): string {
-  if (!writes && rules.every((rule) => rule.writes)) return 'writes were not tried';
   const about = (object: string) => explanations.concerns(finding, object);
   const open = log.inconclusive.find(
     ({ object, ruleId }) => about(object) && rules.some(({ id }) => id === ruleId),
   );
   if (open) return open.reason;
+  if (!writes && rules.some((rule) => rule.writes)) return 'writes were not tried';
   return log.probed.some(({ object }) => about(object))
     ? 'it opens under conditions that the probe did not meet, such as another role, setting or row'
     : 'the role could not try it, for want of a privilege or because it takes arguments';

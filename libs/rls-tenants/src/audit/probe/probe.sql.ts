@@ -175,12 +175,12 @@ export function deleteRowSql(relation: string): string {
   return `DELETE FROM ${relation} WHERE tableoid = $1::oid AND ctid = $2::tid`;
 }
 
-/** Gives every row to a tenant. It reads no column, so PostgreSQL asks the UPDATE policies only. $1 the tenant. */
+/** Gives every row to a tenant. It reads no column, so PostgreSQL asks no SELECT policy. $1 the tenant. */
 export function takeAllSql(relation: string, column: string): string {
   return `UPDATE ${relation} SET ${quoteIdentifier(column)} = $1`;
 }
 
-/** Deletes every row. It reads no column, so PostgreSQL asks the DELETE policies only. */
+/** Deletes every row. It reads no column, so PostgreSQL asks no SELECT policy. */
 export function deleteAllSql(relation: string): string {
   return `DELETE FROM ${relation}`;
 }

@@ -121,7 +121,7 @@ async function runProbes(
   for (const target of readable) asNobody.set(target.object, await readAsNobody(session, target));
 
   const tenants = await findTenants({ session, audit, observer, named }, readable);
-  const shared = { session, audit, log, tenants, observer };
+  const shared = { session, audit, log, tenants };
   for (const target of readable) {
     await probeReads(shared, target, asNobody.get(target.object)!);
     if (target.isTable) await probeSettings(shared, target, tenants);

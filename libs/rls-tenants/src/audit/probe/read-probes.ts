@@ -37,8 +37,6 @@ export interface ReadProbes {
   readonly audit: DatabaseAudit;
   readonly log: ProbeLog;
   readonly tenants: KnownTenants;
-  /** A role that sees every row, if the connection may become one. */
-  readonly observer: string | undefined;
 }
 
 type Seen = { seen: boolean };
@@ -57,6 +55,9 @@ export async function probeReads(
   target: ProbeTarget,
   asNobody: Outcome<Seen>,
 ): Promise<void> {
+  // Where nothing is seen in time or for a lock, every further statement would wait as long.
+  if (asNobody.kind === 'inconclusive')
+    return probes.log.record(readsWithoutContext, target.object, '', asNobody);
   await probeWithoutTenant(probes, target, asNobody);
   if (target.isTable) await probeRowSecurity(probes, target);
   if (target.column !== undefined) await probeOthers(probes, target, target.column);
@@ -64,18 +65,18 @@ export async function probeReads(
 }
 
 async function probeWithoutTenant(
-  { session, audit, log, tenants, observer }: ReadProbes,
+  probes: ReadProbes,
   target: ProbeTarget,
   asNobody: Outcome<Seen>,
 ): Promise<void> {
+  const { session, audit, log, tenants } = probes;
   const type = audit.tenantTable(target.sources[0] ?? target.relation)?.declared.tenantIdType;
   const unknown: Actor = { tenant: unknownTenant(type ?? audit.tenantTables[0]!.declared.tenantIdType) };
   const empty: Actor = { tenant: '' };
   const sql = anyRowSql(target.quoted);
   const verdictOf = async (actor: Actor, outcome: Outcome<Seen>): Promise<Verdict> => {
     const verdict = mustSeeNothing(outcome);
-    if (verdict.kind === 'leaked' && !showsTenant(target))
-      return verdictOnContent(session, observer, actor, target);
+    if (verdict.kind === 'leaked' && !showsTenant(target)) return verdictOnContent(probes, actor, target);
     return verdict.kind === 'held' && tenants.holdersOf(target).length === 0
       ? inconclusiveBecause(NO_ROWS)
       : verdict;
@@ -101,25 +102,28 @@ function showsTenant({ isTable, column }: ProbeTarget): boolean {
   return isTable || column !== undefined;
 }
 
-/** A view without the tenant may show a row for no rows (a count): it leaks if it shows what the observer sees. */
+/**
+ * A view without the tenant may show a row for no rows, as a count does. It leaks if it shows nobody what it shows a
+ * tenant that has rows.
+ */
 async function verdictOnContent(
-  session: ProbeSession,
-  observer: string | undefined,
+  { session, tenants }: ReadProbes,
   actor: Actor,
-  { quoted }: ProbeTarget,
+  target: ProbeTarget,
 ): Promise<Verdict> {
-  if (observer === undefined)
-    return inconclusiveBecause('it shows rows that do not name a tenant, and no role sees all to compare');
+  const [holder] = tenants.holdersOf(target);
+  if (holder === undefined) return inconclusiveBecause(NO_ROWS);
   type Digest = { rows: number; digest: string };
-  const own = await session.attempt<Digest>(actor, digestSql(quoted));
-  const all = await session.attempt<Digest>({ tenant: null, role: observer }, digestSql(quoted));
-  const [shown, everything] = [own, all].map((outcome) =>
-    outcome.kind === 'done' ? outcome.rows[0] : undefined,
-  );
-  if (!shown || !everything)
-    return inconclusiveBecause('it shows rows that do not name a tenant, which could not be compared');
-  if (shown.rows > DIGEST_ROWS) return inconclusiveBecause('it shows too many rows to compare');
-  return shown.digest === everything.digest ? LEAKED : HELD;
+  const sql = digestSql(target.quoted);
+  const outcomes = [
+    await session.attempt<Digest>(actor, sql),
+    await session.attempt<Digest>({ tenant: holder }, sql),
+  ];
+  const [own, holders] = outcomes.map((outcome) => (outcome.kind === 'done' ? outcome.rows[0] : undefined));
+  if (!own || !holders) return inconclusiveBecause('its rows, which name no tenant, could not be compared');
+  if (own.rows > DIGEST_ROWS)
+    return inconclusiveBecause('its rows, which name no tenant, are too many to compare');
+  return own.digest === holders.digest ? LEAKED : HELD;
 }
 
 /** The cheapest test there is: it reads nothing, and PostgreSQL itself says whether policies hold for the role. */
@@ -161,7 +165,9 @@ async function probePair(
   record('reads rows of another tenant', mustSeeNothing(cross));
   const rest = await session.attempt<Seen>({ tenant: other }, rowOfOthersSql(quoted, column), [other]);
   record('reads rows that are not its own', mustSeeNothing(rest));
-  if (target.isTable) await probePlan({ session, log }, target, column, { holder, other });
+  // A row that every statement shows tells nothing of plans.
+  if (target.isTable && !log.leaked(readsOtherTenant, object))
+    await probePlan({ session, log }, target, column, { holder, other });
 }
 
 /**

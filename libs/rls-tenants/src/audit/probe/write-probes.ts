@@ -19,14 +19,13 @@ import {
   moreRowsThanSql,
   moveRowSql,
   rowAddressSql,
-  rowOfSql,
   rowThereSql,
   rowWrittenSql,
   takeAllSql,
   truncateSql,
   upsertCopySql,
 } from './probe.sql.js';
-import type { KnownTenants } from './tenants.js';
+import { unknownTenant, type KnownTenants } from './tenants.js';
 
 /** What the write probes share. */
 export interface WriteProbes {
@@ -34,8 +33,6 @@ export interface WriteProbes {
   readonly audit: DatabaseAudit;
   readonly log: ProbeLog;
   readonly tenants: KnownTenants;
-  /** A role that sees every row, if the connection may become one. */
-  readonly observer: string | undefined;
 }
 
 /** Two tenants, seen from the one that tries to reach the other's rows. */
@@ -44,7 +41,7 @@ interface Pair {
   readonly other: string;
 }
 
-/** The most rows that a statement without WHERE may change before it is rolled back. */
+/** The most rows of its own that a tenant's statement without WHERE may change before it is rolled back. */
 export const MOST_ROWS_CHANGED = 1000;
 
 /** Tries to write what belongs to another tenant, and rolls it back. */
@@ -70,21 +67,19 @@ export async function probeWrites(probes: WriteProbes, target: ProbeTarget): Pro
       record('moves a row to another tenant', await attempt.move(owner));
       record('locks a row of another tenant', await attempt.lock(intruder));
       record('takes a row of another tenant', await attempt.take(intruder));
-      record(
-        'takes the rows of another tenant with an UPDATE without WHERE',
-        await attempt.takeAll(intruder, probes.observer),
-      );
+      record('moves rows to another tenant with an UPDATE without WHERE', await attempt.moveAll(owner));
     }
-    if (may('DELETE')) {
-      record('deletes a row of another tenant', await attempt.delete(intruder));
-      record(
-        'deletes the rows of another tenant with a DELETE without WHERE',
-        await attempt.deleteAll(intruder, probes.observer),
-      );
-    }
+    if (may('DELETE')) record('deletes a row of another tenant', await attempt.delete(intruder));
     if (may('INSERT') && may('UPDATE'))
       record('takes a row of another tenant with ON CONFLICT DO UPDATE', await attempt.upsert(intruder));
   }
+  const { declared } = audit.tenantTable(target.relation)!;
+  const nobody = unknownTenant(declared.tenantIdType);
+  const attempt = new WriteAttempt(session, audit, target, target.column);
+  if (may('UPDATE'))
+    record('takes the rows of other tenants with an UPDATE without WHERE', await attempt.takeAll(nobody));
+  if (may('DELETE'))
+    record('deletes the rows of other tenants with a DELETE without WHERE', await attempt.deleteAll(nobody));
 }
 
 /** The right is asked for before the lock. A referencing table stops it later, when the right was there. */
@@ -168,48 +163,33 @@ class WriteAttempt {
     });
   }
 
-  takeAll(pair: Pair, observer: string | undefined): Promise<Verdict> {
-    return this.withoutWhere(takeAllSql(this.target.quoted, this.column), [pair.own], pair, observer);
-  }
-
-  deleteAll(pair: Pair, observer: string | undefined): Promise<Verdict> {
-    return this.withoutWhere(deleteAllSql(this.target.quoted), [], pair, observer);
-  }
-
-  /** Such a statement asks no SELECT policy, so that it reaches rows that no other probe sees. */
-  private async withoutWhere(
-    sql: string,
-    values: readonly unknown[],
-    { own, other }: Pair,
-    observer: string | undefined,
-  ): Promise<Verdict> {
-    const tooMany = await this.holdsTooManyRows(observer);
-    if (tooMany !== undefined) return inconclusiveBecause(tooMany);
-    return this.withRow(other, own, async (run) => {
-      const outcome = await run(sql, values);
-      if (outcome.kind === 'inconclusive') return outcome;
-      // A constraint or a trigger may have been about the tenant's own rows.
-      if (outcome.kind === 'refused')
-        return outcome.code === '42501'
-          ? HELD
-          : inconclusiveBecause(`it ended with SQLSTATE ${outcome.code}`);
-      const left = await this.as(other, run, rowOfSql(this.target.quoted, this.column), [other]);
-      if (left.kind !== 'done') return inconclusiveBecause('the effect could not be seen');
-      return left.rows[0]?.seen ? HELD : LEAKED;
+  /** It reads no column, so that no SELECT policy holds the new rows to the tenant. */
+  moveAll({ own, other }: Pair): Promise<Verdict> {
+    return this.withRow(own, own, async (run) => {
+      const many = await run<Seen>(moreRowsThanSql(this.target.quoted, MOST_ROWS_CHANGED));
+      if (many.kind !== 'done' || many.rows[0]?.seen)
+        return inconclusiveBecause(
+          `a tenant has more than ${MOST_ROWS_CHANGED} rows, too many to change at once`,
+        );
+      const outcome = await run(takeAllSql(this.target.quoted, this.column), [other]);
+      return this.verdictOnWritten(run, outcome, other);
     });
   }
 
-  /** Why a statement without WHERE is not tried; undefined if it may be. */
-  private async holdsTooManyRows(observer: string | undefined): Promise<string | undefined> {
-    if (observer === undefined) return 'nobody can tell how many rows a statement without WHERE would change';
-    const outcome = await this.session.attempt<Seen>(
-      { tenant: null, role: observer },
-      moreRowsThanSql(this.target.quoted, MOST_ROWS_CHANGED),
-    );
-    if (outcome.kind === 'done' && !outcome.rows[0]?.seen) return undefined;
-    return outcome.kind === 'done'
-      ? `it holds more than ${MOST_ROWS_CHANGED} rows, too many to change at once`
-      : 'its rows could not be counted';
+  /** A tenant without rows tries: whatever such a statement reaches is somebody else's. No SELECT policy is asked. */
+  takeAll(nobody: string): Promise<Verdict> {
+    return this.withoutWhere(nobody, takeAllSql(this.target.quoted, this.column), [nobody]);
+  }
+
+  deleteAll(nobody: string): Promise<Verdict> {
+    return this.withoutWhere(nobody, deleteAllSql(this.target.quoted), []);
+  }
+
+  private async withoutWhere(tenant: string, sql: string, values: readonly unknown[]): Promise<Verdict> {
+    const outcome = await this.session.attempt({ tenant, writes: true }, sql, values);
+    if (outcome.kind === 'inconclusive') return outcome;
+    if (outcome.kind === 'refused') return this.stoppedByConstraint(outcome);
+    return outcome.rowCount > 0 ? LEAKED : HELD;
   }
 
   /** Gives `work` a row of the holder, and the transaction to whoever tries. */
