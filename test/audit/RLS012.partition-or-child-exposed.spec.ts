@@ -84,10 +84,11 @@ describe('RLS012 partition-or-child-exposed', () => {
 
   it('a policy of the partition that admits more than the table’s is found', async () => {
     await db.as('migrator', `${(await found())[0]!.fix} GRANT SELECT ON event_1 TO ${db.roles.app}`);
-    // One that the table has as well shows nothing more.
-    for (const table of ['event', 'event_1'])
+    // One that the table alone or both have shows nothing more.
+    for (const table of ['event', 'event_1']) {
       await db.as('migrator', `CREATE POLICY shared ON ${table} FOR SELECT USING (body = 'shared')`);
-    expect(await found()).toEqual([]);
+      expect(await found()).toEqual([]);
+    }
     await db.as('migrator', 'CREATE POLICY lax ON event_1 USING (true)');
     expect(await seen('event_1')).toEqual([{ body: 'a' }, { body: 'b' }]);
     const findings = await found();

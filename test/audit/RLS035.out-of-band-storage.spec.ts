@@ -92,6 +92,15 @@ describe('RLS035 out-of-band-storage', () => {
     expect(await found()).toEqual([]);
   });
 
+  it('a logged table without a tenant is no staging table', async () => {
+    await db.as(
+      'migrator',
+      `CREATE TABLE country (name text); GRANT SELECT, INSERT ON country TO ${db.roles.app}`,
+    );
+    expect(await found()).toEqual([]);
+    await db.as('migrator', 'DROP TABLE country');
+  });
+
   it('a function that only mentions pg_notify in a comment or a text is none', async () => {
     await db.as(
       'migrator',
