@@ -1,4 +1,5 @@
 import type { Catalog } from '../catalog.js';
+import type { CatalogFunction } from '../database-catalog.js';
 import type { DatabaseAudit } from '../database-audit.js';
 import { isFailure, type Finding } from '../finding.js';
 import type { RuleContext } from '../rule.js';
@@ -27,14 +28,9 @@ export class Explanations {
   ) {
     this.names = new Map<string, readonly string[]>([
       ...targets.map((target) => [target.object, namesOf(audit, target)] as const),
-      // The body of a function is not followed: any hole of any table may be what it shows.
-      ...audit.database.functions.map((one) => {
-        const object = functionObject(audit, one);
-        return [
-          object,
-          [object, ...audit.protectedRelations.map((table) => `"${audit.nameOf(table)}"`)],
-        ] as const;
-      }),
+      ...audit.database.functions.map(
+        (one) => [functionObject(audit, one), namesInBody(audit, one)] as const,
+      ),
       [roleObject(audit), ['']],
     ]);
   }
@@ -73,6 +69,12 @@ function namesOf(audit: DatabaseAudit, { relation, sources }: ProbeTarget): stri
     ...relations.map((one) => `"${audit.nameOf(one)}"`),
     ...functions.map((one) => functionObject(audit, one)),
   ];
+}
+
+/** A function, and the tables whose names are somewhere in its body: a hole of theirs may be what it shows. */
+function namesInBody(audit: DatabaseAudit, one: CatalogFunction): string[] {
+  const tables = audit.protectedRelations.filter(({ name }) => one.body?.includes(name));
+  return [functionObject(audit, one), ...tables.map((table) => `"${audit.nameOf(table)}"`)];
 }
 
 /** Catalog rules whose hole shows in the behaviour at once, and where. */
