@@ -122,6 +122,18 @@ describe('a predicate that is evaluated without knowing the row', () => {
       'a LEFT JOIN’s condition',
       `(EXISTS ( SELECT 1 FROM (public.page p LEFT JOIN public.bare_doc d ON ((d.tenant_id = ${CTX}))) WHERE (p.id = note.doc_id)))`,
     ],
+    [
+      'an inner join’s condition on the side that may be missing',
+      `(EXISTS ( SELECT 1 FROM (public.page p LEFT JOIN (public.bare_doc d JOIN public.bare_doc e ON ((e.tenant_id = ${CTX}))) ON ((d.id = e.id))) WHERE (p.id = note.doc_id)))`,
+    ],
+    [
+      'a count, which is a row where there is none',
+      `(( SELECT count(*) AS count FROM public.doc d WHERE (d.id = note.doc_id)) = 0)`,
+    ],
+    [
+      'EXISTS of a count',
+      `(EXISTS ( SELECT count(*) AS count FROM public.doc d WHERE (d.id = note.doc_id)))`,
+    ],
     ['a UNION', `(tenant_id IN ( SELECT ${CTX} UNION SELECT note_1.tenant_id FROM public.note note_1))`],
     ['current_user', '(owner = CURRENT_USER)'],
   ])('%s can be true for another tenant’s row', (_name, text) => {

@@ -1,4 +1,4 @@
-import { conjunctsOf, isNode, namesOf, type Tree, type TreeNode } from './policy-expression.js';
+import { columnFields, conditionsOf, equality, isPlain, rangesOf } from './fail-open-select.js';
 import {
   ANYTHING,
   canBeTrue,
@@ -24,6 +24,7 @@ import {
   type Situation,
   type Value,
 } from './fail-open-values.js';
+import { isNode, namesOf, type Tree, type TreeNode } from './policy-expression.js';
 
 // Evaluates a policy's predicate under three-valued logic, with the row unknown and the setting supposed (a
 // Situation): can it be true? What is not understood can be anything, so that the answer errs towards yes.
@@ -404,66 +405,10 @@ class Evaluation {
   }
 }
 
-interface Range {
-  readonly alias: string;
-  readonly schema: string | undefined;
-  readonly name: string;
-}
-
-function rangesOf(item: Tree): (Range | undefined)[] {
-  if (!isNode(item)) return [undefined];
-  if (isNode(item.JoinExpr)) {
-    const { larg, rarg } = item.JoinExpr;
-    return [...rangesOf(larg), ...rangesOf(rarg)];
-  }
-  const range = item.RangeVar;
-  if (!isNode(range)) return [undefined];
-  const name = range.relname as string;
-  const alias = isNode(range.alias) ? (range.alias.aliasname as string) : name;
-  return [{ alias, name, schema: range.schemaname as string | undefined }];
-}
-
-/** The operands of WHERE's outermost AND, and of the inner joins' ON. */
-function conditionsOf(select: TreeNode): Tree[] {
-  const joins = ((select.fromClause ?? []) as Tree[]).flatMap(joinConditions);
-  return [...(select.whereClause === undefined ? [] : conjunctsOf(select.whereClause)), ...joins];
-}
-
-function joinConditions(item: Tree): Tree[] {
-  if (!isNode(item) || !isNode(item.JoinExpr)) return [];
-  const { larg, rarg, quals, jointype } = item.JoinExpr;
-  const own = jointype === 'JOIN_INNER' && quals !== undefined ? conjunctsOf(quals) : [];
-  return [...own, ...joinConditions(larg), ...joinConditions(rarg)];
-}
-
-function equality(tree: Tree): [[Tree, Tree]] | undefined {
-  const expression = isNode(tree) ? tree.A_Expr : undefined;
-  if (!isNode(expression) || expression.kind !== 'AEXPR_OP' || namesOf(expression.name).join('.') !== '=')
-    return undefined;
-  return [[expression.lexpr, expression.rexpr]];
-}
-
-/** The parts of a column's name, casts aside; undefined for everything else. */
-function columnFields(tree: Tree): string[] | undefined {
-  if (!isNode(tree)) return undefined;
-  if (isNode(tree.TypeCast)) return columnFields(tree.TypeCast.arg);
-  return isNode(tree.ColumnRef) ? namesOf(tree.ColumnRef.fields) : undefined;
-}
-
 function ofSource(column: string, { relation, referred }: Source): Value {
   if (!referred) return ANYTHING;
   if (relation?.tenantColumn === undefined) return value('mapped', 'null');
   return column === relation.tenantColumn ? value('row') : ANYTHING;
-}
-
-/** No set operation, CTE, grouping or row limit: those decide about rows in ways that are not followed. */
-function isPlain(select: TreeNode): boolean {
-  return (
-    select.op === 'SETOP_NONE' &&
-    !['withClause', 'groupClause', 'havingClause', 'valuesLists', 'limitOffset'].some(
-      (key) => select[key] !== undefined,
-    )
-  );
 }
 
 function constant(node: TreeNode): Value {
