@@ -124,7 +124,7 @@ describe('a predicate that is evaluated without knowing the row', () => {
     ],
     [
       'an inner join’s condition on the side that may be missing',
-      `(EXISTS ( SELECT 1 FROM (public.page p LEFT JOIN (public.bare_doc d JOIN public.bare_doc e ON ((e.tenant_id = ${CTX}))) ON ((d.id = e.id))) WHERE (p.id = note.doc_id)))`,
+      `(EXISTS ( SELECT 1 FROM (public.page p LEFT JOIN (public.bare_doc d JOIN public.bare_doc e ON (((e.id = note.doc_id) AND (e.tenant_id = ${CTX})))) ON ((d.id = p.doc_id))) WHERE (p.id = note.doc_id)))`,
     ],
     [
       'a count, which is a row where there is none',
