@@ -94,30 +94,33 @@ export function tenantTables({ adminRole }: SchemaRoles): TenantScopedTable[] {
 const TENANT = `"tenant_id" uuid NOT NULL DEFAULT (NULLIF(current_setting('rls.current_tenant', true), ''))::uuid`;
 const TO_WORKSPACE = 'FOREIGN KEY ("tenant_id") REFERENCES "workspace" ("id") ON DELETE CASCADE';
 
+class Steps extends RlsMigration {
+  constructor(readonly operations: readonly RlsOperation[]) {
+    super();
+  }
+}
+
+class Indexes extends ConcurrentMigration {
+  constructor(readonly operations: readonly RlsOperation[]) {
+    super();
+  }
+}
+
 /** The migrations, in order. */
-export function cleanSchema(roles: SchemaRoles, hasSecurityInvoker: boolean) {
+export function cleanSchema(roles: SchemaRoles, hasSecurityInvoker: boolean): RlsMigration[] {
   const settings = { tenantIdType: 'uuid', ...roles } as const;
-  const ofClass = <Base extends abstract new () => object>(base: Base, operations: readonly RlsOperation[]) =>
-    new (class extends (base as unknown as new () => object) {
-      readonly operations = operations;
-    })() as RlsMigration;
   return [
-    ofClass(RlsMigration, globals(roles)),
-    ofClass(
-      RlsMigration,
+    new Steps(globals(roles)),
+    new Steps(
       DOMAIN.flatMap(([table, parent]) => [domainTable(table, parent), protectTable({ table, ...settings })]),
     ),
-    ofClass(
-      RlsMigration,
-      JOIN_TABLES.flatMap(([first, second]) => joinTable(first, second, settings)),
-    ),
-    ofClass(RlsMigration, existsJoinTable(settings)),
-    ofClass(RlsMigration, partitions(settings)),
-    ofClass(
-      ConcurrentMigration,
+    new Steps(JOIN_TABLES.flatMap(([first, second]) => joinTable(first, second, settings))),
+    new Steps(existsJoinTable(settings)),
+    new Steps(partitions(settings)),
+    new Indexes(
       DOMAIN.flatMap(([table, parent]) => (parent === undefined ? [] : [childIndex(table, parent)])),
     ),
-    ofClass(RlsMigration, [...functions(roles), ...views(hasSecurityInvoker)]),
+    new Steps([...functions(roles), ...views(hasSecurityInvoker)]),
   ];
 }
 
