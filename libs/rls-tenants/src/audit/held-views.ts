@@ -1,7 +1,7 @@
 import { parseSync } from 'libpg-query';
 import type { DatabaseAudit } from './database-audit.js';
 import type { CatalogRelation } from './database-catalog.js';
-import { isNode, type TreeNode } from './policy-expression.js';
+import { isNode, type Tree, type TreeNode } from './policy-expression.js';
 
 /** The view's own query names the relation. */
 export function readsDirectly(
@@ -34,8 +34,7 @@ export function holdsItself(
 
 /** The WHERE of a query that reads one relation and does nothing else. The text is PostgreSQL's own. */
 function onlyWhere(definition: string): string | undefined {
-  const { stmts = [] } = parseSync(definition);
-  const select = (stmts[0]?.stmt as unknown as TreeNode | undefined)?.SelectStmt;
+  const select = selectOf(definition);
   if (!isNode(select) || !Array.isArray(select.fromClause) || select.fromClause.length !== 1)
     return undefined;
   const allowed = ['targetList', 'fromClause', 'whereClause', 'limitOption', 'op'];
@@ -44,4 +43,14 @@ function onlyWhere(definition: string): string | undefined {
   if (!isNode(from) || !isNode(from.RangeVar) || from.RangeVar.alias !== undefined) return undefined;
   const rest = Buffer.from(definition).subarray(Number(from.RangeVar.location)).toString();
   return /\sWHERE\s(.*?);?\s*$/s.exec(rest)?.[1];
+}
+
+/** Undefined for what the parser, of one version of PostgreSQL, does not know: such a view holds nothing. */
+function selectOf(definition: string): Tree {
+  try {
+    const { stmts = [] } = parseSync(definition);
+    return (stmts[0]?.stmt as unknown as TreeNode | undefined)?.SelectStmt;
+  } catch {
+    return undefined;
+  }
 }
