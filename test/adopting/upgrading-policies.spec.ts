@@ -48,7 +48,7 @@ async function seen(): Promise<{ tenant: number[]; admin: number[] }> {
 it('the guide leads from CASE, OR and unwrapped settings to policies that check-rls verifies, and back', async () => {
   const before = await guide.checkRls();
   expect(before.code).toBe(1);
-  expect(before.stderr).toContain('policy-drift');
+  expect(before.stdout).toContain('policy-drift');
 
   await guide.migrate('1764000000001-admin-policies');
   expect(await seen()).toEqual({ tenant: [1, 1, 1], admin: [2, 2, 2] });

@@ -30,6 +30,9 @@ export interface Guide {
   close(): Promise<void>;
 }
 
+/** A page's JSON is the configuration of check-rls. */
+const CONFIGURATIONS: Readonly<Record<string, string>> = { json: 'rls-tenants.config.json' };
+
 /** Writes the page's code to a directory of its own, with this database's roles in place of the page's. */
 export async function openGuide(name: string): Promise<Guide> {
   const db = await createTestDatabase();
@@ -38,7 +41,7 @@ export async function openGuide(name: string): Promise<Guide> {
   const directory = await mkdtemp(join(tmpdir(), 'guide-'));
   await symlink(resolve('node_modules'), join(directory, 'node_modules'));
   for (const { language, text } of blocks) {
-    const file = language === 'ts' ? /^\/\/ (\S+\.ts)\n/.exec(text)?.[1] : undefined;
+    const file = language === 'ts' ? /^\/\/ (\S+\.ts)\n/.exec(text)?.[1] : CONFIGURATIONS[language];
     if (file !== undefined) await writeFile(join(directory, file), text);
   }
   const sql = blocks.filter(({ language }) => language === 'sql').map(({ text }) => text);
@@ -84,7 +87,10 @@ export async function openGuide(name: string): Promise<Guide> {
         err: (text: string) => void (outcome.stderr += text),
       };
       const dataSource = () => Promise.resolve(new DataSource(options()));
-      outcome.code = await checkRls(dataSource, { adminRole: db.roles.admin, verbose }, output);
+      const config = blocks.some(({ language }) => language === 'json')
+        ? join(directory, CONFIGURATIONS.json!)
+        : undefined;
+      outcome.code = await checkRls(dataSource, { adminRole: db.roles.admin, verbose, config }, output);
       return outcome;
     },
     async close() {
