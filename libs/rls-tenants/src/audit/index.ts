@@ -33,6 +33,7 @@ export {
   type Judgement,
 } from './report.js';
 export {
+  describeProbe,
   PROBE_RULES,
   probeIsolation,
   type Inconclusive,

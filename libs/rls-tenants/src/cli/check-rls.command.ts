@@ -1,7 +1,7 @@
 import { Inject, Optional } from '@nestjs/common';
 import { Command, CommandRunner, Help, Option } from 'nest-commander';
 import { DataSource } from 'typeorm';
-import { SEVERITIES, type Severity } from '../audit/index.js';
+import { SEVERITIES, type ProbeMode, type Severity } from '../audit/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import { DEFAULT_ADMIN_ROLE } from '../policies/index.js';
 import { DEFAULT_CONFIGURATION_FILE } from './check-rls.decisions.js';
@@ -18,12 +18,14 @@ export const DEFAULT_DATA_SOURCE = Symbol('nestjs-rls-tenants: default data sour
 /** Gives a data source, initialized or not. */
 export type DataSourceLoader = () => Promise<DataSource>;
 
-interface CheckRlsCommandOptions extends Omit<CheckRlsOptions, 'rules' | 'excludeRules' | 'fix'> {
+interface CheckRlsCommandOptions extends Omit<CheckRlsOptions, 'rules' | 'excludeRules' | 'fix' | 'probe'> {
   rule?: string[];
   excludeRule?: string[];
   explain?: string;
   /** True where no directory is named. */
   fix?: string | true;
+  /** True where no mode is named. */
+  probe?: ProbeMode | true;
 }
 
 /**
@@ -40,7 +42,7 @@ export class CheckRlsCommand extends CommandRunner {
 
   async run(
     _arguments: string[],
-    { rule, excludeRule, explain, fix, ...options }: CheckRlsCommandOptions = {},
+    { rule, excludeRule, explain, fix, probe, ...options }: CheckRlsCommandOptions = {},
   ): Promise<void> {
     const output = processOutput();
     if (explain !== undefined) {
@@ -53,6 +55,7 @@ export class CheckRlsCommand extends CommandRunner {
       rules: rule,
       excludeRules: excludeRule,
       fix: fix === true ? DEFAULT_DIR : fix,
+      probe: probe === true ? 'read' : probe,
     };
     process.exitCode = await checkRls(load, told, output);
   }
@@ -183,6 +186,23 @@ export class CheckRlsCommand extends CommandRunner {
     return directory;
   }
 
+  @Option({
+    flags: '--probe [mode]',
+    description:
+      'try it as the audited role, in transactions that are rolled back: read or write (default: "read")',
+  })
+  parseProbe(mode: string): ProbeMode {
+    return oneOf('probe mode', mode, ['read', 'write'] as const);
+  }
+
+  @Option({
+    flags: '--probe-tenants <ids>',
+    description: 'two tenants that have rows, separated by a comma (default: found in the database)',
+  })
+  parseProbeTenants(ids: string): string[] {
+    return list(ids);
+  }
+
   @Option({ flags: '--explain <id>', description: "print a rule's page; needs no database" })
   parseExplain(id: string): string {
     return id;
@@ -220,9 +240,9 @@ export class CheckRlsCommand extends CommandRunner {
   @Help('after')
   help(): string {
     return `
-It reads the catalog only, in one read-only transaction, and needs no more rights than the app role has. Connect as the
-app role: that is the role whose isolation is in question. Each finding names its rule and what to run. A rule that
-could not run is listed as skipped, in every format.
+Without --probe it reads the catalog only, in one read-only transaction, and needs no more rights than the app role has.
+Connect as the app role: that is the role whose isolation is in question. Each finding names its rule and what to run. A
+rule that could not run is listed as skipped, in every format.
 
 Examples:
   $ rls-tenants check-rls --data-source dist/data-source.js
@@ -233,6 +253,7 @@ Examples:
   $ rls-tenants check-rls --data-source dist/data-source.js --baseline rls-baseline.json --update-baseline
   $ rls-tenants check-rls --data-source dist/data-source.js --rule RLS040,RLS041 --fail-on warning
   $ rls-tenants check-rls --data-source dist/data-source.js --fix src/migrations
+  $ rls-tenants check-rls --data-source dist/data-source.js --probe
   $ rls-tenants check-rls --explain RLS004
 
 Exit codes: 0 clean, 1 findings of severity error or above (see --fail-on), 2 could not check, or nothing was checked.`;

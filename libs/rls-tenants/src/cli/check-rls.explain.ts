@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AUDIT_RULES, TIERS, type Rule } from '../audit/index.js';
+import { AUDIT_RULES, PROBE_RULES, TIERS, type Rule } from '../audit/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import { paint, type CliOutput } from './cli-output.js';
 
@@ -13,6 +13,11 @@ const PAGES = join(import.meta.dirname, '../audit/pages');
  * @throws RlsConfigurationError if there is no such rule.
  */
 export async function explainRule(id: string, colors: Pick<CliOutput, 'colors'>): Promise<string> {
+  const tried = PROBE_RULES.find((one) => one.id === id);
+  if (tried) {
+    const { title, severity, reason } = tried;
+    return highlighted(`# ${id} ${title}\n\nSeverity: ${severity}\n\n${reason}\n`, colors);
+  }
   const rule = AUDIT_RULES.find((one) => one.id === id);
   const page = /^RLS\d{3}$/.test(id) ? await readPage(id) : undefined;
   if (page !== undefined) return highlighted(rule ? withTier(page, rule) : page, colors);

@@ -1,4 +1,4 @@
-import { TIERS, type Finding, type JudgedReport } from '../audit/index.js';
+import { describeProbe, TIERS, type Finding, type JudgedReport } from '../audit/index.js';
 
 /** Something that is no finding, and without which a report would say more than it knows. */
 export interface Remark {
@@ -9,10 +9,11 @@ export interface Remark {
   readonly ruleId?: string;
 }
 
-/** Which rules did not run, what was accepted, what is not shown, and which decisions are stale. */
-export function remarksOf({ skipped, accepted, belowMinimum, notes }: JudgedReport): Remark[] {
+/** What was tried, which rules did not run, what was accepted, what is not shown, and which decisions are stale. */
+export function remarksOf({ probe, skipped, accepted, belowMinimum, notes }: JudgedReport): Remark[] {
   const hidden = `${belowMinimum} finding(s) are below the minimum severity and not shown.`;
   return [
+    ...(probe ? [{ text: describeProbe(probe), isWarning: false }] : []),
     ...skipped.map(({ id, title, reason }) => ({
       text: `${id} ${title} was skipped, which is no pass: ${reason}`,
       isWarning: false,

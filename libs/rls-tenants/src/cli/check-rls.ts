@@ -4,9 +4,11 @@ import {
   examineDatabase,
   examineDataSource,
   fails,
+  probeIsolation,
   type AuditOptions,
   type Examination,
   type JudgedReport,
+  type ProbeMode,
 } from '../audit/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import {
@@ -34,6 +36,10 @@ export interface CheckRlsOptions extends AuditOptions, DecisionOptions {
   output?: string | undefined;
   /** Connection string of a database whose entities are not at hand: its tenant tables are recognised. */
   url?: string | undefined;
+  /** Tries as the audited role what the catalog promises. */
+  probe?: ProbeMode | undefined;
+  /** Two tenants that have rows, for the probe. Default: it finds them. */
+  probeTenants?: readonly string[] | undefined;
   /** Writes migrations that fix what can be fixed mechanically into this directory. */
   fix?: string | undefined;
   /** The data source file, for formats that show findings beside a file. */
@@ -83,14 +89,16 @@ async function write(
 
 async function examine(
   dataSource: DataSource,
-  { url }: CheckRlsOptions,
+  { url, probe, probeTenants }: CheckRlsOptions,
   audit: AuditOptions,
 ): Promise<Examination> {
   if (!dataSource.isInitialized) await initializeUntouched(dataSource);
   try {
     const examination = await (url === undefined ? examineDataSource : examineDatabase)(dataSource, audit);
     checkSomethingRan(examination);
-    return examination;
+    if (probe === undefined) return examination;
+    const report = await probeIsolation(dataSource, examination, { mode: probe, tenants: probeTenants });
+    return { ...examination, report };
   } finally {
     await dataSource.destroy();
   }

@@ -40,6 +40,12 @@ export interface ProbeReport {
   readonly inconclusive: readonly Inconclusive[];
 }
 
+/** What was tried, on one line. */
+export function describeProbe({ mode, probes, probed, tenants, inconclusive: open }: ProbeReport): string {
+  const tried = mode === 'write' ? 'reads and writes' : 'reads';
+  return `Probed ${tried}: ${probes} probe(s) on ${probed.length} object(s) with ${tenants} tenant(s), ${open.length} inconclusive.`;
+}
+
 /**
  * Tries what the catalog promises: as the audited role, over a connection of its own, in transactions that are always
  * rolled back and statements that are bounded in time. Adds what gets through, where catalog and behaviour disagree and
@@ -187,9 +193,11 @@ function leakFinding({ rule, object, ways }: Leak, explanations: readonly Findin
   return findingOf(rule, {
     object,
     message: `The app role ${ways.join('; ')}.${because}`,
+    // The SQL is the catalog finding's: a second copy would be a second step of a migration.
     fix:
-      [...new Set(explanations.map(({ fix }) => fix))].join('\n') ||
-      '-- See docs/probing.md for what was tried.',
+      ids.length > 0
+        ? `-- Fix ${ids.join(', ')}: see the findings there.`
+        : '-- See docs/probing.md for what was tried.',
   });
 }
 
