@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseSync, type Node } from 'libpg-query';
 import { expectedPolicies } from '../audit/expected-policies.js';
-import type { Examination, Finding, JudgedReport } from '../audit/index.js';
+import { fails, type Examination, type Finding, type JudgedReport } from '../audit/index.js';
 import { isTable, type AuditedTable, type ExistingTable } from '../audit/rule.js';
 import { RlsConfigurationError } from '../errors.js';
 import {
@@ -19,7 +19,8 @@ import {
 import { operationStep } from '../generate/operation-code.js';
 import { policyDifference, protectionStep, structureStep } from '../generate/policy-difference.js';
 import { parseStatement, sliceBytes } from '../generate/statement.js';
-import type { CliOutput } from './cli-output.js';
+import { pathOf } from '../lint/changes.js';
+import { visible, type CliOutput } from './cli-output.js';
 
 /** Migrations that make findings go away, and the findings that they leave. */
 export interface FixPlan {
@@ -47,9 +48,12 @@ export async function writeFix(
     output.err(
       `Wrote ${files.length} migration(s), and applied none:\n${names.join('')}Read them, then: rls-tenants lint-migrations ${directory}\n`,
     );
-  } else if (report.findings.length > 0) output.err('There is nothing that a migration can fix.\n');
+  }
   if (byHand.length === 0) return;
-  const left = byHand.map(({ ruleId, object, fix }) => `  ${ruleId} ${object}\n    ${indent(fix)}\n`);
+  if (files.length === 0) output.err('There is nothing that a migration can fix.\n');
+  const left = byHand.map(({ ruleId, object, fix }) =>
+    visible(`  ${ruleId} ${object}\n    ${indent(fix)}\n`),
+  );
   output.err(`By hand, ${byHand.length} finding(s):\n${left.join('')}`);
 }
 
@@ -59,7 +63,7 @@ function indent(text: string): string {
 
 /**
  * Plans migrations for the findings of a report: the library's operations where there is one, the finding's own SQL
- * otherwise. libpg-query's `loadModule()` must have finished.
+ * otherwise. What is for information only is left as it is. libpg-query's `loadModule()` must have finished.
  *
  * @param timestamp of the first file, in milliseconds.
  * @throws RlsConfigurationError if the audited role is a superuser: policies and grants would be for it.
@@ -73,12 +77,23 @@ export function planFix(report: JudgedReport, examination: Examination, timestam
     );
   }
   const fixer = new Fixer(examination);
-  const byHand = report.findings.filter((finding) => !fixer.take(finding));
-  return { files: renderFiles(fixer.planned(), timestamp), byHand };
+  const wanted = report.findings.filter((finding) => fails(finding, report) || finding.severity !== 'info');
+  const taken = new Set(wanted.toSorted(protectionFirst).filter((finding) => fixer.take(finding)));
+  return {
+    files: renderFiles(fixer.planned(), timestamp),
+    byHand: wanted.filter((finding) => !taken.has(finding)),
+  };
 }
+
+/** The `down` of what has no mechanical inverse, or only in part: reverting it opens no hole again. */
+const STAYS = "SELECT 'what was closed stays closed'";
 
 /** Findings about a table's protection as a whole, which operations put right. */
 const PROTECTION_RULES: ReadonlySet<string> = new Set(['RLS004', 'RLS005', 'RLS080']);
+
+function protectionFirst(a: Finding, b: Finding): number {
+  return Number(PROTECTION_RULES.has(b.ruleId)) - Number(PROTECTION_RULES.has(a.ruleId));
+}
 
 class Fixer {
   /** Policies, switches, privileges and functions: they change together or not at all. */
@@ -127,8 +142,10 @@ class Fixer {
     this.protectedTables.set(table, steps !== undefined);
     if (!steps) return false;
     this.together.push(...steps);
-    // The operations make these; SQL of other findings that makes them too would fail.
-    for (const { name } of expectedPolicies(table)) this.taken.add(policyKey(table.path, name));
+    // SQL of other findings that makes or changes these policies too would fail, or say the same again.
+    for (const { name } of expectedPolicies(table)) {
+      if (steps.some((step) => settles(step, name))) this.taken.add(policyKey(table.path, name));
+    }
     return true;
   }
 
@@ -137,57 +154,76 @@ class Fixer {
     const bare = !table.live.rlsEnabled && !table.live.rlsForced && table.live.policies.length === 0;
     // What its policies should be called is known only of tables that entities declare.
     if (table.recognised) return bare ? [protectionStep(table.declared, roles)] : undefined;
-    try {
-      return policyDifference(table, this.examination.catalog, roles).steps;
-    } catch (error) {
-      if (error instanceof RlsConfigurationError) return undefined;
-      throw error;
-    }
+    return refusedAsUndefined(() => policyDifference(table, this.examination.catalog, roles).steps);
   }
 
   /** The operation refuses while rows have no tenant, and says so. */
   private takeNotNull({ path, declared: { tenantColumn } }: ExistingTable): boolean {
-    this.apart.push(operationStep('notNull', 'validate', { table: path, column: tenantColumn }));
+    const step = operationStep('notNull', 'validate', { table: path, column: tenantColumn });
+    this.apart.push({ ...step, table: pathOf(path.split('.')) });
     return true;
   }
 
   private takeSql({ fix }: Finding): boolean {
-    const statements = statementsOf(fix);
-    if (statements === undefined) return false;
-    const { steps } = pairStatements(statements, []);
-    const apart = steps.filter(({ up }) => isApart(parseStatement(up).node));
-    if (apart.length > 0 && !this.canSplit(apart)) return false;
-    for (const step of steps) {
+    const planned = refusedAsUndefined(() => this.planSql(fix));
+    if (!planned) return false;
+    for (const { step, apart } of planned) {
       const key = keyOf(step);
       if (this.taken.has(key)) continue;
       this.taken.add(key);
-      if (apart.includes(step)) this.apart.push(step);
+      if (apart) this.apart.push(step);
       else this.together.push(runSqlStep(step));
     }
     return true;
   }
 
-  private canSplit(steps: readonly SqlStep[]): boolean {
-    try {
-      splitSteps(steps, this.facts);
-      return true;
-    } catch (error) {
-      if (error instanceof RlsConfigurationError) return false;
-      throw error;
-    }
+  /** Undefined if the fix is not to be run as it stands. @throws RlsConfigurationError if it cannot be put into files. */
+  private planSql(fix: string): { step: SqlStep; apart: boolean }[] | undefined {
+    const statements = statementsOf(fix);
+    if (statements === undefined) return undefined;
+    const { steps } = pairStatements(statements, []);
+    const undoable = steps.every(({ down }) => down.length > 0);
+    const planned = steps.map((step) => {
+      const apart = isApart(parseStatement(step.up).node);
+      return { step: apart || undoable ? step : { ...step, down: [STAYS] }, apart };
+    });
+    splitSteps(
+      planned.filter(({ apart }) => apart).map(({ step }) => step),
+      this.facts,
+    );
+    return planned;
   }
 }
 
-/** Without an inverse `down` does nothing: reverting it does not open the hole again. */
+/** Every operation but runSql is about all policies of its table. */
+function settles({ code, imports }: OperationStep, policyName: string): boolean {
+  return imports[0] !== 'runSql' || code.includes(policyName);
+}
+
+/** What the generator refuses is for a person to do. */
+function refusedAsUndefined<Result>(work: () => Result): Result | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof RlsConfigurationError) return undefined;
+    throw error;
+  }
+}
+
 function runSqlStep({ up, down }: SqlStep): OperationStep {
   return structureStep(parseStatement(up).table ?? 'objects', 'runSql', [up, down.join(';\n')]);
 }
 
+/** Two findings may have the same policy made or changed; the worse one's fix comes first and is enough. */
 function keyOf({ up }: SqlStep): string {
   const { node, table } = parseStatement(up);
-  return 'CreatePolicyStmt' in node
-    ? policyKey(qualified(table ?? ''), node.CreatePolicyStmt.policy_name ?? '')
-    : up;
+  const statement =
+    'CreatePolicyStmt' in node
+      ? node.CreatePolicyStmt
+      : 'AlterPolicyStmt' in node
+        ? node.AlterPolicyStmt
+        : undefined;
+  return statement ? policyKey(qualified(table ?? ''), statement.policy_name ?? '') : up;
 }
 
 function policyKey(table: string, name: string): string {

@@ -19,7 +19,7 @@ interface TestCase {
  */
 export function junitReport(report: JudgedReport): string {
   const cases = [
-    ...report.rules.flatMap((rule) => casesOf(rule, report)),
+    ...[...report.rules, ...otherRules(report)].flatMap((rule) => casesOf(rule, report)),
     ...report.skipped.map((rule): TestCase => ({
       name: rule.title,
       rule,
@@ -27,7 +27,7 @@ export function junitReport(report: JudgedReport): string {
       outcome: 'skipped',
     })),
   ];
-  const suites = TIERS.map((name, tier) => {
+  const suites = [...TIERS, 'Other findings'].map((name, tier) => {
     const own = cases.filter(({ rule }) => rule.tier === tier);
     return own.length === 0 ? '' : suite(name, own);
   });
@@ -36,6 +36,19 @@ export function junitReport(report: JudgedReport): string {
     .map(({ text }) => `${text}\n`);
   const output = remarks.length === 0 ? '' : suite('Decisions', [], remarks.join(''));
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="check-rls"${totals(cases)}>\n${suites.join('')}${output}</testsuites>\n`;
+}
+
+/** Those of findings that no listed rule is of: none is lost. */
+function otherRules({ rules, findings }: JudgedReport): ReportedRule[] {
+  const known = new Set(rules.map(({ id }) => id));
+  const others = findings.filter(({ ruleId }) => !known.has(ruleId));
+  const named = others.map(({ ruleId: id, title, severity }) => ({
+    id,
+    title,
+    severity,
+    tier: TIERS.length,
+  }));
+  return [...new Map(named.map((rule) => [rule.id, rule])).values()];
 }
 
 function casesOf(rule: ReportedRule, report: JudgedReport): TestCase[] {

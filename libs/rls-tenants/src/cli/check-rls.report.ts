@@ -8,7 +8,7 @@ import {
 } from '../audit/index.js';
 import type { ReportView } from './check-rls.formats.js';
 import { acceptedBecause, countsText, findingsByTier } from './check-rls.remarks.js';
-import { paint, severityStyle, type CliOutput } from './cli-output.js';
+import { paint, severityStyle, visible, visibleLine, type CliOutput } from './cli-output.js';
 
 type Colors = Pick<CliOutput, 'colors'>;
 
@@ -28,7 +28,7 @@ export function textReport(report: JudgedReport, view: ReportView): string {
 export function tablesText(report: AuditReport, verbose: boolean, colors: Colors): string {
   const section = (title: string, kind: ReportedTable['kind']) => {
     const tables = report.tables.filter((table) => table.kind === kind);
-    const names = tables.map(({ entityName, table }) => visible(`${entityName} (${table}):`));
+    const names = tables.map(({ entityName, table }) => visibleLine(`${entityName} (${table}):`));
     const width = Math.max(0, ...names.map(({ length }) => length));
     const texts = tables.map((table, index) =>
       tableText(table, names[index]!.padEnd(width), verbose, colors),
@@ -36,7 +36,7 @@ export function tablesText(report: AuditReport, verbose: boolean, colors: Colors
     return tables.length === 0 ? '' : `\n${paint(colors, 'bold', title)}\n${texts.join('')}`;
   };
   const subject = `Role "${report.role}" on database "${report.database}" (PostgreSQL ${report.serverVersion})`;
-  return `${visible(subject)}\n${section('Tenant-scoped tables:', 'entity')}${section('Join tables:', 'join-table')}${section('Tables that no entity declares:', 'recognised')}`;
+  return `${visibleLine(subject)}\n${section('Tenant-scoped tables:', 'entity')}${section('Join tables:', 'join-table')}${section('Tables that no entity declares:', 'recognised')}`;
 }
 
 function tableText(
@@ -45,7 +45,7 @@ function tableText(
   verbose: boolean,
   colors: Colors,
 ): string {
-  const names = visible(policies.map((policy) => policy.name).join(', '));
+  const names = visibleLine(policies.map((policy) => policy.name).join(', '));
   const line = `  ${name} ${exists ? names || paint(colors, 'red', 'no policies') : paint(colors, 'red', 'does not exist')}\n`;
   if (!verbose) return line;
   const details = policies.map((policy) => {
@@ -57,8 +57,8 @@ function tableText(
     ] as const;
     const lines = clauses
       .filter(([, text]) => text !== null)
-      .map(([clause, text]) => paint(colors, 'dim', `      ${clause} ${visible(oneLine(text!))}`) + '\n');
-    return `${visible(head)}\n${lines.join('')}`;
+      .map(([clause, text]) => paint(colors, 'dim', `      ${clause} ${visibleLine(oneLine(text!))}`) + '\n');
+    return `${visibleLine(head)}\n${lines.join('')}`;
   });
   return line + details.join('');
 }
@@ -78,7 +78,7 @@ const SEVERITY_WIDTH = Math.max(...SEVERITIES.map(({ length }) => length));
 const MARGIN = ' '.repeat(SEVERITY_WIDTH + 4);
 
 function findingText({ ruleId, title, severity, object, message, fix }: Finding, colors: Colors): string {
-  const head = `  ${severity.padEnd(SEVERITY_WIDTH)}  ${ruleId} ${title} ${oneLine(visible(object))}`;
+  const head = `  ${severity.padEnd(SEVERITY_WIDTH)}  ${ruleId} ${title} ${visibleLine(object)}`;
   const body = `${message}\nFix: ${fix.replaceAll('\n', '\n     ')}`;
   const lines = visible(body).replaceAll('\n', `\n${MARGIN}`);
   return `${paint(colors, severityStyle(severity), head)}\n${MARGIN}${lines}\n`;
@@ -97,7 +97,7 @@ function remarksText({ skipped, accepted, belowMinimum, notes }: JudgedReport, v
     ...(belowMinimum === 0 ? [] : [`Not shown: ${belowMinimum} finding(s) below the minimum severity.`]),
     ...notes,
   ];
-  return lines.map((line) => `${oneLine(visible(line))}\n`).join('');
+  return lines.map((line) => `${visibleLine(line)}\n`).join('');
 }
 
 /** Of an audit without failures. */
@@ -109,13 +109,6 @@ function summaryText(report: JudgedReport, colors: Colors): string {
   const failed = report.findings.some((finding) => fails(finding, report));
   const counts = paint(colors, failed ? 'red' : 'green', countsText(report));
   return `${counts}; ${report.rules.length} rule(s) ran, ${report.skipped.length} skipped; ${report.tables.length} table(s).\n`;
-}
-
-/** Names come from the database: whatever they hold, they move no cursor, change no colour and turn no text around. */
-function visible(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, (sign) =>
-    sign === '\n' ? sign : `\\u{${sign.codePointAt(0)!.toString(16)}}`,
-  );
 }
 
 function oneLine(text: string): string {

@@ -42,6 +42,25 @@ export function severityStyle(severity: Severity): keyof typeof ESCAPES {
   }
 }
 
+/**
+ * Text with names of a database's objects in it: whatever they hold, they move no cursor, change no colour, turn no text
+ * around, and begin no workflow command, which GitHub takes from a log at the beginning of any line, spaces aside.
+ */
+export function visible(text: string): string {
+  return text
+    .replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, (sign) => (sign === '\n' ? sign : escaped(sign)))
+    .replaceAll(/^(\s*):(?=:)/gm, (_colon, margin: string) => margin + escaped(':'));
+}
+
+/** {@link visible} on one line. */
+export function visibleLine(text: string): string {
+  return visible(text.replaceAll('\n', escaped('\n')));
+}
+
+function escaped(sign: string): string {
+  return `\\u{${sign.codePointAt(0)!.toString(16)}}`;
+}
+
 /** What an error says to a person, with the next step. A refused connection may have a code and no message. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
