@@ -1,5 +1,6 @@
-import { AUDIT_RULES } from '../rules/index.js';
+import { PROBE_RULES } from '../probe/index.js';
 import type { AcceptedFinding } from '../report.js';
+import { AUDIT_RULES } from '../rules/index.js';
 import { html, plural, visible, type Html } from './html.js';
 import { worstOf, type ReportFinding, type ReportModel } from './report-model.js';
 import { rulePage } from './rule-page.js';
@@ -86,7 +87,8 @@ function filter({ findings }: ReportModel, byRule: ReadonlyMap<string, readonly 
     <datalist id="rows">${rows.map((row) => html`<option value="${row}"></option>`)}</datalist>
     <label>Text <input type="search" name="text" autocomplete="off" spellcheck="false" /></label>
     <p class="shown">
-      <output id="shown">${plural(findings.length, 'finding')}</output> <button type="reset">Show all</button>
+      <output id="shown">${plural(findings.length, 'finding')}</output>
+      <button type="button" id="all">Show all</button>
     </p>
   </form>`;
 }
@@ -97,7 +99,7 @@ function rule(
   anchors: ReadonlyMap<string, string | undefined>,
 ): Html {
   const page = rulePage(id);
-  const reason = AUDIT_RULES.find((one) => one.id === id)?.reason;
+  const reason = [...AUDIT_RULES, ...PROBE_RULES].find((one) => one.id === id)?.reason;
   return html`<details class="rule" id="${id}" ${findings.length > OPEN_FINDINGS ? undefined : html`open`}>
     <summary>
       <h3><code>${id}</code> ${findings[0]!.title}</h3>

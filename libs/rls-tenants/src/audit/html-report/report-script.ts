@@ -50,7 +50,10 @@ if (form) {
   form.hidden = false;
   form.addEventListener('input', apply);
   form.addEventListener('submit', (event) => event.preventDefault());
-  form.addEventListener('reset', () => setTimeout(apply));
+  document.getElementById('all').addEventListener('click', () => {
+    form.reset();
+    apply();
+  });
   // A cell of the matrix shows all that is known of its table.
   for (const link of document.querySelectorAll('a.cell')) {
     link.addEventListener('click', () => {
