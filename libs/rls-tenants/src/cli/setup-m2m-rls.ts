@@ -17,7 +17,11 @@ import {
 } from './setup-m2m-rls.report.js';
 
 /** What `setup-m2m-rls` is told. */
-export interface SetupM2mRlsOptions extends Partial<JoinTableRoles> {
+export interface SetupM2mRlsOptions {
+  /** The login that serves requests: policies and grants are for it. */
+  appRole?: string | undefined;
+  /** The role whose policies see all rows. */
+  adminRole?: string | undefined;
   /** Shows what would be done and changes nothing. */
   dryRun?: boolean | undefined;
   /** Shows the SQL that was run, and each join table's live policies afterwards. */
