@@ -2,6 +2,7 @@ import { Controller, Get, Module, type INestApplication, type LoggerService } fr
 import { HealthCheck, HealthCheckService, TerminusModule, type HealthCheckResult } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
 import { getDataSourceToken, TypeOrmModule } from '@nestjs/typeorm';
+import pg from 'pg';
 import request from 'supertest';
 import { DataSource, type Logger } from 'typeorm';
 import { fromUser, RlsTenantsModule, TenantOptional } from 'nestjs-rls-tenants';
@@ -181,6 +182,22 @@ describe('RlsHealthIndicator', () => {
     asks = { maxAgeMs: 0, timeoutMs: 5_000 };
     expect((await ready()).status).toBe(200);
     expect(indicatorLog()[0]).toMatch(/warn: .* could not be audited: no answer within 50 ms$/);
+  });
+
+  it('is down while a protected table is locked against readers, and up afterwards', async () => {
+    await start(db.url('app'));
+    asks = { maxAgeMs: 0, timeoutMs: 100 };
+    const migrator = new pg.Client({ connectionString: db.url('migrator') });
+    await migrator.connect();
+    try {
+      await migrator.query('BEGIN; LOCK TABLE note IN ACCESS EXCLUSIVE MODE');
+      expect(await ready()).toMatchObject({ status: 503, detail: { unchecked: 1 } });
+      await migrator.query('ROLLBACK');
+      asks = { maxAgeMs: 0, timeoutMs: 5_000 };
+      expect((await ready()).status).toBe(200);
+    } finally {
+      await migrator.end();
+    }
   });
 
   it('is down where the database cannot be reached, and up when it can', async () => {
