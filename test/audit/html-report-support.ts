@@ -11,8 +11,10 @@ export const TRAPS = {
 
 /** A database with many holes, names that are traps, and twelve roles around its tables. */
 export interface LeakyDatabase {
-  /** The roles, without the server's own. */
+  /** The audited role first; without the server's own. */
   readonly roles: readonly string[];
+  /** A role that has nothing to do with any of them. */
+  readonly stranger: string;
   audit(): Promise<JudgedReport>;
   drop(): Promise<void>;
 }
@@ -32,8 +34,9 @@ export async function createLeakyDatabase(): Promise<LeakyDatabase> {
     'reader',
     'support',
   ].map(role);
+  const stranger = role('stranger');
   await db.asSuperuser(
-    `${others.map((name) => `CREATE ROLE ${name}`).join(';')};
+    `CREATE ROLE ${stranger}; ${others.map((name) => `CREATE ROLE ${name}`).join(';')};
      ALTER ROLE ${role('dba')} BYPASSRLS;
      ALTER ROLE ${role('ada')} LOGIN; ALTER ROLE ${role('bob')} LOGIN; ALTER ROLE ${role('deploy')} LOGIN CREATEROLE;
      ${inheritSql(role('deploy'), db.roles.migrator, true)};
@@ -48,9 +51,12 @@ export async function createLeakyDatabase(): Promise<LeakyDatabase> {
   await db.as('migrator', holesSql(db));
   return {
     roles: [...Object.values(db.roles), ...others],
+    stranger,
     audit: () => auditLeaky(db),
     drop: async () => {
-      await db.asSuperuser(others.map((name) => `DROP OWNED BY ${name}; DROP ROLE ${name}`).join(';'));
+      await db.asSuperuser(
+        [...others, stranger].map((name) => `DROP OWNED BY ${name}; DROP ROLE ${name}`).join(';'),
+      );
       await db.drop();
     },
   };

@@ -26,11 +26,12 @@ let holes: JudgedReport;
 let clean: JudgedReport;
 /** The roles of the database with the holes. */
 let roles: readonly string[];
+let stranger: string;
 
 beforeAll(async () => {
   const leaky = await createLeakyDatabase();
   try {
-    ({ roles } = leaky);
+    ({ roles, stranger } = leaky);
     holes = await leaky.audit();
   } finally {
     await leaky.drop();
@@ -42,6 +43,31 @@ beforeAll(async () => {
     await db.drop();
   }
 }, 60_000);
+
+describe('what a report says of the roles', () => {
+  it('names those around the tables, all that may become one of them, and what the audited role may become', () => {
+    const suffix = roles[0]!.replace('app', '');
+    const named = holes.roles.filter(({ name }) => name.endsWith(suffix));
+    expect(named.map(({ name }) => name)).toEqual([...roles].sort());
+    expect(named).not.toContainEqual(expect.objectContaining({ name: stranger }));
+    const role = (name: string) => holes.roles.find((one) => one.name === `${name}${suffix}`);
+    expect(role('app')).toMatchObject({ audited: true, admin: false, login: true, ownedTables: 0 });
+    expect(role('admin')).toMatchObject({ audited: false, admin: true, login: false });
+    // note, the tables of the holes, and the partitions.
+    expect(role('migrator')).toMatchObject({ admin: false, ownedTables: 7 });
+    expect(role('dba')).toMatchObject({ bypassRls: true, superuser: false });
+    expect(holes.roles).toContainEqual(expect.objectContaining({ superuser: true, bypassRls: true }));
+  });
+
+  it('names no membership twice, and only those between them', () => {
+    const pairs = holes.memberships.map(({ role, member }) => `${member} ${role}`);
+    expect(new Set(pairs).size).toBe(pairs.length);
+    const names = new Set(holes.roles.map(({ name }) => name));
+    expect(holes.memberships.filter(({ role, member }) => !names.has(role) || !names.has(member))).toEqual(
+      [],
+    );
+  });
+});
 
 describe('the file', () => {
   it('is what check-rls --format html writes', () => {

@@ -39,7 +39,7 @@ export interface PlacedGraph<Node, Edge> {
   readonly height: number;
 }
 
-const CURVE = 44;
+const CURVE = 40;
 const NODE_GAP = 18;
 const PORT = 19;
 

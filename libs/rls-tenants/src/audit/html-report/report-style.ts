@@ -94,9 +94,9 @@ button{cursor:pointer}
 button:hover{border-color:var(--text)}
 .shown{flex:1 1 100%;display:flex;flex-wrap:wrap;align-items:center;gap:1rem;margin:0;font-variant-numeric:tabular-nums}
 .rule,.policies{border-bottom:1px solid var(--line)}
-.rule>summary,.policies>summary{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem .75rem;padding:.8rem 0;list-style:none}
+.rule>summary,.policies>summary{position:relative;display:flex;flex-wrap:wrap;align-items:center;gap:.25rem .75rem;padding:.8rem 0 .8rem 1.6rem;list-style:none}
 .rule>summary::-webkit-details-marker,.policies>summary::-webkit-details-marker{display:none}
-.rule>summary::before,.policies>summary::before{content:'';width:.45rem;height:.45rem;margin:0 .2rem;border:solid var(--muted);border-width:0 1.5px 1.5px 0;transform:rotate(-45deg)}
+.rule>summary::before,.policies>summary::before{content:'';position:absolute;left:.2rem;top:1.3rem;width:.45rem;height:.45rem;border:solid var(--muted);border-width:0 1.5px 1.5px 0;transform:rotate(-45deg)}
 .rule[open]>summary::before,.policies[open]>summary::before{transform:rotate(45deg)}
 .count{color:var(--muted);font-size:.875rem}
 .rule h3 code{font-size:1em;margin-right:.35rem;font-weight:400;color:var(--muted)}
@@ -107,7 +107,7 @@ article>p{max-width:50em;margin:.35rem 0 .6rem}
 article h4{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem .6rem}
 article:target h4 .object{text-decoration:underline 2px var(--link);text-underline-offset:.25em}
 pre{margin:0;padding:.75rem 1rem;background:var(--code);border-radius:5px;line-height:1.55;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8438rem}
-.fix{padding-right:5.5rem;min-height:3.25rem}
+.copy+.fix{padding-right:5.5rem;min-height:3.25rem}
 .copy{position:absolute;right:.5rem;margin-top:.5rem;min-height:2.25rem;font-size:.8125rem;z-index:1}
 pre b,.clause{font-weight:600;color:var(--keyword)}
 pre i{font-style:normal;color:var(--string)}
@@ -140,15 +140,9 @@ td.accepted a{color:var(--muted);font-size:.8125rem}
 .policy pre+pre{margin-top:.35rem}
 @media (max-width:40rem){
   .counts li{padding-left:.5rem}.word{font-size:.75rem}
-  article,.item,.page,.reason,.policy,.note{max-width:46em;padding-left:1rem;border-left:3px solid var(--warning)}
-.item{margin:0 0 1.25rem 1.6rem}.item h4{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem .6rem}.item p{max-width:50em;margin:.25rem 0}
-td.accepted a{color:var(--muted);font-size:.8125rem}
-.page{margin:-.5rem 0 1.5rem 1.6rem;font-size:.9375rem}
-.page>summary{color:var(--muted);width:fit-content}
-.page>:not(summary){max-width:50em}.page h4{margin-top:1.1rem}.page ul{padding-left:1.2rem}
-.policies .state{margin-left:0}
+  article,.item,.page,.reason,.policy,.policies .state{margin-left:0}
   .matrix{table-layout:fixed;width:46rem;min-width:0}.matrix thead th:first-child{width:10rem;min-width:0}.matrix thead th:not(:first-child){width:6rem}.matrix tbody th[scope=row]{min-width:0}
-  .fix{padding-right:1rem;padding-top:3.1rem}
+  .copy+.fix{padding-right:1rem;padding-top:3.1rem}
 }
 @media print{
   body{font-size:10pt}
@@ -162,7 +156,7 @@ td.accepted a{color:var(--muted);font-size:.8125rem}
   .wide{max-width:100%}
   .graph{max-width:100%;height:auto}
   .matrix{min-width:0}
-  .fix{padding-right:1rem}
+  .copy+.fix{padding:.75rem 1rem;min-height:0}
   *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 `;

@@ -7,7 +7,7 @@ import { html, plural, visible, visibleText, type Html } from './html.js';
 /** From so many on, logins that are members of the same roles in the same way are one box. */
 const ALIKE = 4;
 /** Characters of a name that are drawn; the table has the whole name. */
-const NAME = 26;
+const NAME = 24;
 // Of the monospaced fonts that systems have, the widest is 0.61 em: at 13 and 10.5 px.
 const NAME_WIDTH = 8;
 const NOTE_WIDTH = 6.5;
@@ -158,7 +158,7 @@ function meaningOf({
 }: CatalogMembership): Pick<MembershipEdge, 'label' | 'kind' | 'labelWidth'> {
   const words = [...(inherit ? ['inherits'] : []), ...(set ? ['SET'] : []), ...(admin ? ['ADMIN'] : [])];
   const kind = inherit ? 'inherit' : set ? 'set' : admin ? 'admin' : 'none';
-  const label = words.join(' + ') || 'nothing';
+  const label = words.join(', ') || 'nothing';
   return { label, kind, labelWidth: label.length * NOTE_WIDTH + 14 };
 }
 
