@@ -5,6 +5,7 @@ import {
   Entity,
   JoinTable,
   ManyToMany,
+  PrimaryColumn,
   PrimaryGeneratedColumn,
   type DataSourceOptions,
 } from 'typeorm';
@@ -66,6 +67,29 @@ function product(scoped: boolean) {
 
 const SCOPED = product(true);
 const JOIN_TABLES = ['board_tag', 'note_country', 'note_tags_tag', 'related'];
+
+/** Rooms have guests, and the keys of both begin with their tenant. */
+function composite(scoped: boolean): Entities {
+  const Scoped = (): ClassDecorator => (scoped ? TenantScoped() : () => undefined);
+  const Tenant = () =>
+    scoped ? TenantColumn({ primary: true }) : PrimaryColumn('uuid', { name: 'tenant_id' });
+
+  @Entity('guest')
+  @Scoped()
+  class Guest {
+    @Tenant() tenantId!: string;
+    @PrimaryColumn('integer') id!: number;
+  }
+
+  @Entity('room')
+  @Scoped()
+  class Room {
+    @Tenant() tenantId!: string;
+    @PrimaryColumn('integer') id!: number;
+    @ManyToMany(() => Guest) @JoinTable({ name: 'visit' }) guests!: Guest[];
+  }
+  return [Guest, Room];
+}
 
 describe('setup-m2m-rls', () => {
   let db: TestDatabase;
@@ -271,6 +295,21 @@ describe('setup-m2m-rls', () => {
       'related: not protected. It does not exist.',
       '',
     ]);
+  });
+
+  it('leaves keys that hold the tenant to generate-migration', async () => {
+    const plain = await new DataSource({
+      type: 'postgres',
+      url: db.url('migrator'),
+      entities: composite(false),
+      synchronize: true,
+    }).initialize();
+    await plain.destroy();
+    const { code, stderr } = await run({}, () => Promise.resolve(migrator(composite(true))));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^visit: not protected\. It references "room" by a primary key that holds the tenant/,
+    );
   });
 
   it('gives up on a table that is in use, and changes nothing of it', async () => {

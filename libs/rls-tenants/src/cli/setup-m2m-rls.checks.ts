@@ -1,5 +1,7 @@
 import type { QueryRunner } from 'typeorm';
 import type { Catalog, CatalogTable } from '../audit/catalog.js';
+import { tenantColumnOf } from '../entities/index.js';
+import type { JoinedEntity } from '../entities/join-tables.js';
 import { RlsConfigurationError } from '../errors.js';
 import type { JoinTableForeignKey, JoinTableSide } from '../migrations/index.js';
 import { quoteIdentifier, quoteTable } from '../policies/index.js';
@@ -32,6 +34,16 @@ export function checkTenantColumn(catalog: Catalog, { table, tenantColumn }: Joi
   );
 }
 
+/** @throws RlsConfigurationError if the side's primary key holds its tenant, so that the table has a copy of it. */
+export function checkPrimaryKey({ metadata, columns }: JoinedEntity): void {
+  const tenantColumn = tenantColumnOf(metadata);
+  if (columns.every(({ referencedColumn }) => referencedColumn !== tenantColumn)) return;
+  throw new RlsConfigurationError(
+    `It references "${metadata.tablePath}" by a primary key that holds the tenant column.`,
+    "Let `rls-tenants generate-migration` write what the entities declare, or use @TenantScoped({ joinTables: 'exists' }).",
+  );
+}
+
 /** $1 the table, $2 column names: whether a foreign key can reference exactly these columns, in any order. */
 const IS_UNIQUE_SQL = `
   SELECT EXISTS (
@@ -43,17 +55,11 @@ const IS_UNIQUE_SQL = `
   ) AS unique`;
 
 /** @throws RlsConfigurationError if no composite foreign key can reference the side. */
-export async function checkSide(
+export async function checkUnique(
   queryRunner: QueryRunner,
   { table, columns, tenantColumn }: JoinTableForeignKey,
 ): Promise<void> {
   const referenced = columns.map(({ referencedColumn }) => referencedColumn);
-  if (referenced.includes(tenantColumn!)) {
-    throw new RlsConfigurationError(
-      `It references "${table}" by a primary key that holds the tenant column.`,
-      "Let `rls-tenants generate-migration` write what the entities declare, or use @TenantScoped({ joinTables: 'exists' }).",
-    );
-  }
   const wanted = [tenantColumn!, ...referenced];
   const [found] = (await queryRunner.query(IS_UNIQUE_SQL, [quoteTable(table), wanted])) as [
     { unique: boolean },

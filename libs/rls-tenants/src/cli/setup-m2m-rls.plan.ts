@@ -17,7 +17,8 @@ import { sequence } from '../migrations/rls-operation.js';
 import { DEFAULT_ADMIN_ROLE } from '../policies/index.js';
 import {
   checkOwner,
-  checkSide,
+  checkPrimaryKey,
+  checkUnique,
   checkTenantColumn,
   checkTenantsAgree,
   countLinks,
@@ -155,11 +156,13 @@ async function protectionWithNewColumn(
   options: Omit<Extract<Parameters<typeof protectJoinTable>[0], { form: 'exists' }>, 'form' | 'sides'>,
 ): Promise<Protection> {
   const metadata = dataSource.entityMetadatas.find((one) => one.isJunction && one.tablePath === table)!;
-  const sides = tenantScopedSidesOf(metadata).map((side) => foreignKeyOf(side, metadata));
+  const joined = tenantScopedSidesOf(metadata);
+  joined.forEach(checkPrimaryKey);
+  const sides = joined.map((side) => foreignKeyOf(side, metadata));
   for (const side of sides) checkTenantColumn(catalog, side);
   const problem = await admissionProblem(queryRunner, [table, ...sides.map((side) => side.table)]);
   if (problem) throw problem;
-  for (const side of sides) await checkSide(queryRunner, side);
+  for (const side of sides) await checkUnique(queryRunner, side);
   const links = await countLinks(queryRunner, table);
   await checkTenantsAgree(queryRunner, table, sides);
   // Indexes of a join table begin with its tenant column, those of sides that everybody shares as well.
