@@ -33,7 +33,7 @@ const overlaps = (boxes: readonly ReturnType<typeof boxesOf>[number][]) =>
 /** Whether the horizontal parts of an arrow that crosses layers run through a box. */
 const crossed = (graph: Graph) =>
   graph.edges.flatMap(({ edge: { from, to }, path }) => {
-    const lines = [...path.matchAll(/C[\d.-]+ [\d.-]+ [\d.-]+ [\d.-]+ ([\d.-]+) ([\d.-]+)H([\d.-]+)/g)];
+    const lines = [...path.matchAll(/C[\d.-]+ [\d.-]+ [\d.-]+ [\d.-]+ ([\d.-]+) ([\d.-]+)(?:H([\d.-]+))+/g)];
     return boxesOf(graph)
       .filter(({ name }) => name !== from && name !== to)
       .filter(({ x, y, width, height }) =>
