@@ -140,6 +140,14 @@ Join tables:
     });
   });
 
+  it('SARIF names the data source file from the working directory, as GitHub needs it', async () => {
+    await broken(async () => {
+      const { stdout } = await run({ format: 'sarif', dataSource: resolve('dist/data source.js') });
+      expect(stdout).toContain('"uri": "dist/data%20source.js"');
+      expect(stdout).not.toContain(resolve('dist'));
+    });
+  });
+
   it('colours are there only if asked for', async () => {
     await broken(async () => {
       expect(await run({}, true)).toMatchObject({

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { relative } from 'node:path';
 import type { DataSource } from 'typeorm';
 import {
   examineDatabase,
@@ -81,7 +82,7 @@ async function write(
   const text = REPORT_FORMATS[format](report, {
     colors: output.colors && file === undefined,
     verbose: verbose && !quiet,
-    place: options.dataSource ?? options.config ?? DEFAULT_CONFIGURATION_FILE,
+    place: relative('', options.dataSource ?? options.config ?? DEFAULT_CONFIGURATION_FILE),
   });
   if (file !== undefined) await writeFile(file, text);
   else if (failed || !quiet) output.out(text);
