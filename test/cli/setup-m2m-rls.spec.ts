@@ -7,6 +7,8 @@ import {
   ManyToMany,
   PrimaryColumn,
   PrimaryGeneratedColumn,
+  Tree,
+  TreeParent,
   type DataSourceOptions,
 } from 'typeorm';
 import pg from 'pg';
@@ -91,6 +93,21 @@ function composite(scoped: boolean): Entities {
   return [Guest, Room];
 }
 
+/** Folders lie in folders; TypeORM keeps their closure in a table of its own. */
+function tree(scoped: boolean): Entities {
+  const Scoped = (): ClassDecorator => (scoped ? TenantScoped() : () => undefined);
+
+  @Entity('folder')
+  @Tree('closure-table')
+  @Scoped()
+  class Folder {
+    @PrimaryGeneratedColumn() id!: number;
+    @(scoped ? TenantColumn() : Column('uuid', { name: 'tenant_id' })) tenantId!: string;
+    @TreeParent() parent!: Folder | null;
+  }
+  return [Folder];
+}
+
 describe('setup-m2m-rls', () => {
   let db: TestDatabase;
   let opened: DataSource[];
@@ -99,16 +116,19 @@ describe('setup-m2m-rls', () => {
   const migrator = (entities: Entities = SCOPED.all, url = db.url('migrator')) =>
     new DataSource({ type: 'postgres', url, entities, synchronize: true, logging: true });
 
+  /** Makes the tables of entities; the data source is closed after the test. */
+  const synchronize = async (entities: Entities) => {
+    const options = { type: 'postgres', url: db.url('migrator'), entities, synchronize: true } as const;
+    const dataSource = await new DataSource(options).initialize();
+    opened.push(dataSource);
+    return dataSource;
+  };
+
   /** The tables of the entities are protected, the join tables are bare; both tenants have a link in each. */
   beforeEach(async () => {
     db = await createTestDatabase();
     opened = [];
-    const before = await new DataSource({
-      type: 'postgres',
-      url: db.url('migrator'),
-      entities: product(false).all,
-      synchronize: true,
-    }).initialize();
+    const before = await synchronize(product(false).all);
     const queryRunner = before.createQueryRunner();
     for (const table of ['note', 'tag', 'board']) {
       const tenant = { table, tenantColumn: 'workspace' };
@@ -116,7 +136,6 @@ describe('setup-m2m-rls', () => {
       if (table !== 'board') await compositeUnique({ ...tenant, columns: ['id'] }).up(queryRunner);
       await protectTable({ ...tenant, ...roles, tenantIdType: 'uuid' }).up(queryRunner);
     }
-    await before.destroy();
     await db.as(
       'migrator',
       `GRANT SELECT, INSERT, UPDATE, DELETE ON ${JOIN_TABLES.join(', ')}, country TO ${db.roles.app}`,
@@ -297,14 +316,24 @@ describe('setup-m2m-rls', () => {
     ]);
   });
 
+  it('protects the closure table of a tree', async () => {
+    const queryRunner = (await synchronize(tree(false))).createQueryRunner();
+    await compositeUnique({ table: 'folder', columns: ['id'] }).up(queryRunner);
+    await db.asSuperuser(
+      `INSERT INTO folder (tenant_id) VALUES ('${A}'), ('${B}'); INSERT INTO folder_closure VALUES (1, 1), (2, 2)`,
+    );
+    const { code, stderr } = await run({}, () => Promise.resolve(migrator(tree(true))));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const links = await db.as(
+      'app',
+      `SELECT set_config('rls.current_tenant', '${B}', true); SELECT * FROM folder_closure`,
+    );
+    expect(links).toEqual([{ id_ancestor: 2, id_descendant: 2, tenant_id: B }]);
+    expect(await db.asSuperuser('SELECT FROM folder_closure')).toHaveLength(2);
+  });
+
   it('leaves keys that hold the tenant to generate-migration', async () => {
-    const plain = await new DataSource({
-      type: 'postgres',
-      url: db.url('migrator'),
-      entities: composite(false),
-      synchronize: true,
-    }).initialize();
-    await plain.destroy();
+    await synchronize(composite(false));
     const { code, stderr } = await run({}, () => Promise.resolve(migrator(composite(true))));
     expect(code).toBe(1);
     expect(stderr).toMatch(
