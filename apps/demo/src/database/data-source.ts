@@ -14,6 +14,6 @@ class DemoDataSource extends DataSource {
 
 /**
  * The demo's data source as the app role, for command-line tools:
- * `rls-tenants check-rls --data-source dist/apps/demo/database/data-source.js`.
+ * `rls-tenants check-rls --data-source dist/apps/demo/database/data-source.js --config apps/demo/rls-tenants.config.json`.
  */
 export const dataSource = new DemoDataSource(dataSourceOptions(database.appUrl));
