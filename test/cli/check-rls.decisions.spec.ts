@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Module } from '@nestjs/common';
 import { AUDIT_RULES } from '../../libs/rls-tenants/src/audit/index.js';
 import { CheckRlsCommand, DEFAULT_DATA_SOURCE, runCli } from '../../libs/rls-tenants/src/cli/index.js';
 import { NOTES } from '../support/notes.js';
@@ -26,15 +27,10 @@ afterAll(async () => {
 const RULE = 'RLS020';
 const OBJECT = 'view "public.note_view"';
 
+@Module({
+  providers: [CheckRlsCommand, { provide: DEFAULT_DATA_SOURCE, useValue: () => db.plain() }],
+})
 class TestModule {}
-const cli = () => {
-  Reflect.defineMetadata(
-    'providers',
-    [CheckRlsCommand, { provide: DEFAULT_DATA_SOURCE, useValue: () => db.plain() }],
-    TestModule,
-  );
-  return TestModule;
-};
 
 /** Runs the command line within this process. */
 const run = async (...args: string[]) => {
@@ -48,7 +44,7 @@ const run = async (...args: string[]) => {
   const { exitCode } = process;
   process.exitCode = undefined;
   try {
-    const code = await runCli(cli(), ['check-rls', '--admin-role', db.roles.admin, ...args]);
+    const code = await runCli(TestModule, ['check-rls', '--admin-role', db.roles.admin, ...args]);
     return { code, ...written };
   } finally {
     process.exitCode = exitCode;
