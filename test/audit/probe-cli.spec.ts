@@ -74,6 +74,14 @@ it('what gets through ends with 1, in every format', async () => {
   }
 });
 
+it('text says how much was tried, and what was not', async () => {
+  const { stdout } = await run({ probe: 'read' });
+  expect(stdout).toMatch(
+    /Probed reads: \d+ probe\(s\) on 5 object\(s\) with 2 tenant\(s\), 0 inconclusive\./,
+  );
+  expect(stdout).toContain('Skipped PRB005, PRB006: Writes were not asked for: --probe write.');
+});
+
 it('without --probe nothing is tried', async () => {
   const { report } = await json({});
   expect(report.probe).toBeUndefined();

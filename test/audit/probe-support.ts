@@ -1,11 +1,11 @@
 import { DataSource } from 'typeorm';
 import {
   examineDatabase,
+  isFailure,
   type AuditOptions,
   type AuditReport,
 } from '../../libs/rls-tenants/src/audit/index.js';
 import { probeIsolation, type ProbeOptions } from '../../libs/rls-tenants/src/audit/probe/index.js';
-import { isFailure } from '../../libs/rls-tenants/src/audit/index.js';
 import type { TestDatabase } from '../support/database.js';
 
 export interface ProbeRun extends AuditOptions, ProbeOptions {
@@ -16,13 +16,18 @@ export interface ProbeRun extends AuditOptions, ProbeOptions {
 }
 
 /** Audits and probes a test database as `check-rls --probe --url` does. */
-export async function probe(
-  db: TestDatabase,
-  { as = 'app', mode, tenants, inBetween, ...options }: ProbeRun = {},
-) {
-  const dataSource = await new DataSource({ type: 'postgres', url: db.url(as), poolSize: 1 }).initialize();
+export function probe(db: TestDatabase, { as = 'app', ...run }: ProbeRun = {}): Promise<AuditReport> {
+  return probeAs(db.url(as), { adminRole: db.roles.admin, ...run });
+}
+
+/** The same over a connection string. */
+export async function probeAs(
+  url: string,
+  { mode, tenants, inBetween, ...options }: Omit<ProbeRun, 'as'>,
+): Promise<AuditReport> {
+  const dataSource = await new DataSource({ type: 'postgres', url, poolSize: 1 }).initialize();
   try {
-    const examination = await examineDatabase(dataSource, { adminRole: db.roles.admin, ...options });
+    const examination = await examineDatabase(dataSource, options);
     await inBetween?.();
     return await probeIsolation(dataSource, examination, { mode, tenants });
   } finally {

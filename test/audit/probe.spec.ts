@@ -210,9 +210,7 @@ const HOLES: Record<string, Hole> = {
           BEGIN
             EXECUTE 'SELECT set_config(''rls.current' || '_tenant'', ''${B}'', true)';
             RETURN QUERY EXECUTE 'SELECT * FROM no' || 'te';
-          END $f$;
-          CREATE VIEW reported AS SELECT * FROM report();
-          GRANT SELECT ON reported TO $APP`,
+          END $f$;`,
     object: 'function "public.report()"',
     reads: ['PRB008'],
   },
@@ -292,10 +290,9 @@ describe('the probe gets through', () => {
 
   it('where the catalog shows nothing: a disagreement, which is critical', () => {
     const missed = writing.findings.filter(({ ruleId }) => ruleId === 'PRB020');
-    expect(missed.map(({ object }) => object).sort()).toEqual([
-      'function "public.report()"',
-      'table "public.stamped"',
-    ]);
+    const objects = missed.map(({ object }) => object);
+    expect(objects).toEqual(expect.arrayContaining(['function "public.report()"', 'table "public.stamped"']));
+    expect(objects).not.toContain('table "public.off"');
     expect(new Set(missed.map(({ severity }) => severity))).toEqual(new Set(['critical']));
   });
 
@@ -338,9 +335,6 @@ describe('the role is the hole', () => {
   it('a function alone: the catalog shows nothing, the probe does', async () => {
     await migrate(HOLES['a function that makes itself another tenant, in a string']!.sql);
     expect(probeLeaks(await probe(db))).toEqual([
-      'PRB001 view "public.reported"',
-      'PRB002 view "public.reported"',
-      'PRB003 view "public.reported"',
       'PRB008 function "public.report()"',
       'PRB020 function "public.report()"',
     ]);

@@ -1,4 +1,5 @@
 import {
+  describeProbe,
   fails,
   SEVERITIES,
   type AuditReport,
@@ -84,11 +85,15 @@ function findingText({ ruleId, title, severity, object, message, fix }: Finding,
   return `${paint(colors, severityStyle(severity), head)}\n${MARGIN}${lines}\n`;
 }
 
-/** What was skipped, by reason; what was accepted; what is hidden; what is stale. */
-function remarksText({ skipped, accepted, belowMinimum, notes }: JudgedReport, verbose: boolean): string {
+/** What was tried; what was skipped, by reason; what was accepted; what is hidden; what is stale. */
+function remarksText(
+  { probe, skipped, accepted, belowMinimum, notes }: JudgedReport,
+  verbose: boolean,
+): string {
   const reasons = [...new Set(skipped.map(({ reason }) => reason))];
   const idsOf = (reason: string) => skipped.filter((rule) => rule.reason === reason).map(({ id }) => id);
   const lines = [
+    ...(probe ? [describeProbe(probe)] : []),
     ...reasons.map((reason) => `Skipped ${idsOf(reason).join(', ')}: ${reason}`),
     ...(accepted.length === 0 ? [] : [`Accepted ${accepted.length} finding(s).`]),
     ...(verbose

@@ -202,14 +202,17 @@ function leakFinding({ rule, object, ways }: Leak, explanations: readonly Findin
 }
 
 /** One for each object: what could not be tried there, and why. */
-function inconclusiveFindings(log: ProbeLog): Finding[] {
-  const byObject = new Map<string, Inconclusive[]>();
-  for (const one of log.inconclusive) byObject.set(one.object, [...(byObject.get(one.object) ?? []), one]);
-  return [...byObject].map(([object, ones]) =>
-    findingOf(inconclusive, {
+function inconclusiveFindings({ inconclusive: open }: ProbeLog): Finding[] {
+  return [...new Set(open.map(({ object }) => object))].map((object) => {
+    const ones = open.filter((one) => one.object === object);
+    const reasons = [...new Set(ones.map(({ reason }) => reason))].map((reason) => {
+      const ids = ones.filter((one) => one.reason === reason).map(({ ruleId }) => ruleId);
+      return `${reason} (${ids.join(', ')})`;
+    });
+    return findingOf(inconclusive, {
       object,
-      message: `Could not be tried: ${[...new Set(ones.map(({ ruleId, reason }) => `${ruleId}, ${reason}`))].join('; ')}.`,
+      message: `Could not be tried: ${reasons.join('; ')}.`,
       fix: '-- Probe a database in which two tenants have rows in every table, with --probe-tenants or an admin role that the login may become.',
-    }),
-  );
+    });
+  });
 }
