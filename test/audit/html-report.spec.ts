@@ -100,6 +100,11 @@ describe('the file', () => {
     );
   });
 
+  it('has no section for roles where none were read, as for declared tables only', () => {
+    expect(htmlReport(clean, AT)).toContain('href="#roles"');
+    expect(htmlReport({ ...clean, roles: [], memberships: [] }, AT)).not.toMatch(/"#?roles"/);
+  });
+
   it('refers to nothing outside itself', () => {
     const text = htmlReport(holes, AT);
     // What comes from the database has no < and no > of its own.

@@ -16,8 +16,11 @@ const MANY_FINDINGS = 200;
 /** Every finding, under its rule. The filter shows itself where the script runs that it needs. */
 export function findingsSection(model: ReportModel): Html {
   const byRule = new Map<string, ReportFinding[]>();
-  for (const finding of model.findings)
-    byRule.set(finding.ruleId, [...(byRule.get(finding.ruleId) ?? []), finding]);
+  for (const finding of model.findings) {
+    const found = byRule.get(finding.ruleId);
+    if (found) found.push(finding);
+    else byRule.set(finding.ruleId, [finding]);
+  }
   const anchors = new Map(model.tables.map(({ label, anchor }) => [label, anchor]));
   return html`<section
     id="findings"
