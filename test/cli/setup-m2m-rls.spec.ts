@@ -361,6 +361,20 @@ describe('setup-m2m-rls', () => {
     }
   });
 
+  it('does not wait for a table that somebody locks, in a dry run neither', async () => {
+    const other = new pg.Client({ connectionString: db.url('migrator') });
+    await other.connect();
+    try {
+      await other.query('BEGIN; LOCK TABLE related IN ACCESS EXCLUSIVE MODE');
+      const { code, stdout, stderr } = await run({ dryRun: true });
+      expect(code).toBe(1);
+      expect(stdout).toContain('Dry run: would protect 3 join tables, 0 already protected, 1 not.');
+      expect(stderr).toMatch(/^related: not protected\. .*lock timeout\n.*run this again\.\n$/);
+    } finally {
+      await other.end();
+    }
+  });
+
   it('tells which links leak already, and protects their table once they are gone', async () => {
     await db.asSuperuser('INSERT INTO related VALUES (1, 2)');
     const { stderr } = await run();

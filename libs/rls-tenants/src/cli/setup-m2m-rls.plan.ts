@@ -15,6 +15,7 @@ import {
 } from '../migrations/index.js';
 import { sequence } from '../migrations/rls-operation.js';
 import { DEFAULT_ADMIN_ROLE } from '../policies/index.js';
+import { explain } from './cli-output.js';
 import {
   checkOwner,
   checkPrimaryKey,
@@ -101,9 +102,24 @@ async function planOf(planner: Planner, declared: TenantScopedTable): Promise<Jo
   try {
     return { table, state: 'bare', ...(await protectionOf(planner, declared, live)) };
   } catch (error) {
-    if (error instanceof RlsTenantsError) return refused(error.message, error.hint);
+    if (error instanceof RlsTenantsError || isLocked(error))
+      return { table, state: 'refused', ...explanationOf(error) };
     throw error;
   }
+}
+
+/** Why a table stays as it is. */
+export function explanationOf(error: unknown): { reason: string; hint: string } {
+  if (error instanceof RlsTenantsError) return { reason: error.message, hint: error.hint };
+  const next = isLocked(error)
+    ? 'Somebody is using it: run this again.'
+    : 'Protect it in a migration of your own: protectJoinTable().';
+  return { reason: explain(error), hint: `Nothing of it was changed. ${next}` };
+}
+
+/** SQLSTATE lock_not_available. */
+function isLocked(error: unknown): boolean {
+  return (error as { code?: string }).code === '55P03';
 }
 
 /** Findings about the table, its columns and its policies. */

@@ -2,11 +2,16 @@ import type { DataSource, QueryRunner } from 'typeorm';
 import { auditTables } from '../audit/index.js';
 import { withoutTenant } from '../context/tenant-context.js';
 import { tenantTablesOf } from '../entities/index.js';
-import { RlsConfigurationError, RlsTenantsError } from '../errors.js';
+import { RlsConfigurationError } from '../errors.js';
 import { explain, type CliOutput } from './cli-output.js';
 import { initializeUntouched } from './data-source-file.js';
 import { ExitCode } from './exit-code.js';
-import { planJoinTables, type JoinTablePlan, type JoinTableRoles } from './setup-m2m-rls.plan.js';
+import {
+  explanationOf,
+  planJoinTables,
+  type JoinTablePlan,
+  type JoinTableRoles,
+} from './setup-m2m-rls.plan.js';
 import { recorded } from './setup-m2m-rls.recorder.js';
 import {
   policiesText,
@@ -74,6 +79,8 @@ async function protectAll(
 ): Promise<ExitCode> {
   const queryRunner = dataSource.createQueryRunner('master');
   try {
+    // The connection is closed afterwards.
+    await queryRunner.query(`SELECT set_config('lock_timeout', $1, false)`, [LOCK_TIMEOUT]);
     const plans = await planJoinTables(queryRunner, dataSource, roles);
     const outcomes: JoinTableOutcome[] = [];
     for (const plan of plans) {
@@ -106,7 +113,6 @@ async function carryOut(
   await queryRunner.startTransaction();
   try {
     if (dryRun) await queryRunner.query('SET TRANSACTION READ ONLY');
-    await queryRunner.query(`SELECT set_config('lock_timeout', $1, true)`, [LOCK_TIMEOUT]);
     await operation.up(recorder.queryRunner);
     await queryRunner.commitTransaction();
     return { table, how, state: dryRun ? 'planned' : 'applied', statements: recorder.statements };
@@ -114,18 +120,6 @@ async function carryOut(
     await queryRunner.rollbackTransaction();
     return { table, state: 'refused', ...explanationOf(error) };
   }
-}
-
-/** SQLSTATE lock_not_available. */
-const LOCK_NOT_AVAILABLE = '55P03';
-
-function explanationOf(error: unknown): { reason: string; hint: string } {
-  if (error instanceof RlsTenantsError) return { reason: error.message, hint: error.hint };
-  const isLocked = (error as { code?: string }).code === LOCK_NOT_AVAILABLE;
-  const next = isLocked
-    ? 'Somebody is using it: run this again.'
-    : 'Protect it in a migration of your own: protectJoinTable().';
-  return { reason: explain(error), hint: `Nothing of it was changed. ${next}` };
 }
 
 async function livePolicies(
