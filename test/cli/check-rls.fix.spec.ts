@@ -161,6 +161,30 @@ it('writes nothing where nothing is wrong, or where it does not know the app rol
   expect(await files()).toEqual([]);
 });
 
+it('replaces plain foreign keys by composite ones, and lets no row reference another tenant', async () => {
+  await db.as(
+    'migrator',
+    `ALTER TABLE note ADD COLUMN label int REFERENCES tag (id) ON DELETE CASCADE;
+     CREATE TABLE part (id int PRIMARY KEY, tenant_id uuid NOT NULL);
+     ALTER TABLE notebook ADD COLUMN part int REFERENCES part (id)`,
+  );
+  const keys = () => findings({ rules: ['RLS040'] });
+  expect(await keys()).toHaveLength(2);
+  expect((await check({ fix: directory, rules: ['RLS040'] })).stderr).not.toContain('By hand');
+  expect(await lintErrors()).toEqual([]);
+  await migrate();
+  expect(await keys()).toEqual([]);
+  const [tag] = await db.asSuperuser<{ id: number }>(
+    `INSERT INTO tag (tenant_id, name) VALUES ('${B}', 'b') RETURNING id`,
+  );
+  const insert = (tenantId: string) =>
+    db.asSuperuser(`INSERT INTO note (tenant_id, body, label) VALUES ('${tenantId}', 'n', ${tag!.id})`);
+  await expect(insert(A)).rejects.toMatchObject({ code: '23503' });
+  await insert(B);
+  await db.asSuperuser(`DELETE FROM tag`);
+  expect(await db.asSuperuser(`SELECT FROM note`)).toEqual([]);
+});
+
 it('leaves to people what roles may become: that is no migration', async () => {
   await db.asSuperuser(`ALTER ROLE ${db.roles.app} BYPASSRLS`);
   const { stderr } = await check({ fix: directory });

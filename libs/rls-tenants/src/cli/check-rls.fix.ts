@@ -20,6 +20,7 @@ import { operationStep } from '../generate/operation-code.js';
 import { policyDifference, protectionStep, structureStep } from '../generate/policy-difference.js';
 import { parseStatement, sliceBytes } from '../generate/statement.js';
 import { pathOf } from '../lint/changes.js';
+import { foreignKeySteps } from './check-rls.fix-keys.js';
 import { visible, type CliOutput } from './cli-output.js';
 
 /** Migrations that make findings go away, and the findings that they leave. */
@@ -114,7 +115,20 @@ class Fixer {
     const table = this.tableOf(finding);
     if (table && PROTECTION_RULES.has(finding.ruleId) && this.protect(table)) return true;
     if (table && finding.ruleId === 'RLS043') return this.takeNotNull(table);
+    if (finding.ruleId === 'RLS040' && this.takeForeignKey(finding)) return true;
     return this.takeSql(finding);
+  }
+
+  private takeForeignKey(finding: Finding): boolean {
+    const { database } = this.examination.context;
+    const steps = database && foreignKeySteps(finding, database);
+    if (!steps) return false;
+    for (const step of steps) {
+      // Several keys may reference the same columns.
+      if (!this.taken.has(step.code)) this.apart.push(step);
+      this.taken.add(step.code);
+    }
+    return true;
   }
 
   planned(): PlannedFile[] {
