@@ -74,7 +74,7 @@ function fact(term: string, value: Html): Html {
 function tablesText({ counts, tables }: JudgedReport): string {
   const partitions = tables.reduce((sum, table) => sum + table.partitions.length, 0);
   return [
-    plural(counts.tables, 'entity', 'entities'),
+    ...(counts.tables > 0 ? [plural(counts.tables, 'entity', 'entities')] : []),
     ...(counts.joinTables > 0 ? [plural(counts.joinTables, 'join table')] : []),
     ...(counts.recognised > 0 ? [`${counts.recognised.toLocaleString('en')} undeclared`] : []),
     ...(partitions > 0 ? [plural(partitions, 'partition')] : []),
