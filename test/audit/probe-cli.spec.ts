@@ -1,5 +1,10 @@
+import { readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { DataSource } from 'typeorm';
 import type { AuditReport } from '../../libs/rls-tenants/src/audit/index.js';
+import { RlsCliModule } from '../../libs/rls-tenants/src/cli/cli.module.js';
+import { runCli } from '../../libs/rls-tenants/src/cli/run-cli.js';
 import { checkRls, type CheckRlsOptions } from '../../libs/rls-tenants/src/cli/check-rls.js';
 import { A, B, NOTES } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
@@ -80,6 +85,45 @@ it('text says how much was tried, and what was not', async () => {
     /Probed reads: \d+ probe\(s\) on 5 object\(s\) with 2 tenant\(s\), 0 inconclusive\./,
   );
   expect(stdout).toContain('Skipped PRB005, PRB006: Writes were not asked for: --probe write.');
+});
+
+describe('the command line', () => {
+  const file = join(tmpdir(), `probe-${process.pid}.json`);
+  const command = async (...args: string[]) => {
+    const url = ['--url', db.url('app'), '--admin-role', db.roles.admin];
+    const code = await runCli(RlsCliModule, [
+      'check-rls',
+      ...url,
+      '--format',
+      'json',
+      '--output',
+      file,
+      ...args,
+    ]);
+    const { probe } = JSON.parse(await readFile(file, 'utf8')) as AuditReport;
+    return { code, mode: probe?.mode, tenants: probe?.tenants };
+  };
+  afterAll(() => rm(file, { force: true }));
+
+  it('reads unless told to write, and takes tenants', async () => {
+    expect(await command('--probe')).toMatchObject({ mode: 'read', tenants: 2 });
+    expect(await command('--probe', 'write')).toMatchObject({ mode: 'write', tenants: 2 });
+    expect(await command('--probe', '--probe-tenants', `${A}, ${B}`)).toMatchObject({
+      mode: 'read',
+      tenants: 2,
+    });
+  });
+
+  it('ends with 2 on an unknown mode', async () => {
+    const stderr = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+    try {
+      expect((await command('--probe', 'delete')).code).toBe(2);
+      expect(stderr.mock.calls.join('')).toContain('Unknown probe mode "delete"');
+    } finally {
+      stderr.mockRestore();
+      process.exitCode = 0;
+    }
+  });
 });
 
 it('without --probe nothing is tried', async () => {

@@ -34,9 +34,9 @@ export type RunStatement = <Row = Record<string, unknown>>(
 ) => Promise<Outcome<Row>>;
 
 /** Every statement ends within this time, in milliseconds, or is inconclusive. */
-export const STATEMENT_TIMEOUT_MS = 3000;
+const STATEMENT_TIMEOUT_MS = 3000;
 /** No statement waits longer for a lock, in milliseconds, and so makes nobody wait longer behind it. */
-export const LOCK_TIMEOUT_MS = 500;
+const LOCK_TIMEOUT_MS = 500;
 
 /**
  * One connection on which things are tried. Every transaction that reads or writes is rolled back; every statement has a time limit. What a

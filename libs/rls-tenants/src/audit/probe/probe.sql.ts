@@ -13,9 +13,6 @@ export const SETTING_VALUES_SQL = `
   SELECT name FROM unnest($1::text[]) AS setting(name)
    WHERE nullif(pg_catalog.current_setting(name, true), '') IS NOT NULL`;
 
-/** A transaction that keeps its setting, if settings could be kept. $1 the setting, $2 a tenant. */
-export const SET_TENANT_SQL = 'SELECT pg_catalog.set_config($1, $2, true)';
-
 /** Any row. */
 export function anyRowSql(relation: string): string {
   return `SELECT EXISTS (SELECT FROM ${relation}) AS seen`;

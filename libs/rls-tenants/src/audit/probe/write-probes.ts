@@ -42,7 +42,7 @@ interface Pair {
 }
 
 /** The most rows of its own that a tenant's statement without WHERE may change before it is rolled back. */
-export const MOST_ROWS_CHANGED = 1000;
+const MOST_ROWS_CHANGED = 1000;
 
 /** Tries to write what belongs to another tenant, and rolls it back. */
 export async function probeWrites(probes: WriteProbes, target: ProbeTarget): Promise<void> {
@@ -70,8 +70,11 @@ export async function probeWrites(probes: WriteProbes, target: ProbeTarget): Pro
       record('moves rows to another tenant with an UPDATE without WHERE', await attempt.moveAll(owner));
     }
     if (may('DELETE')) record('deletes a row of another tenant', await attempt.delete(intruder));
-    if (may('INSERT') && may('UPDATE'))
-      record('takes a row of another tenant with ON CONFLICT DO UPDATE', await attempt.upsert(intruder));
+    const key = attempt.conflictKey;
+    if (key && may('INSERT') && may('UPDATE')) {
+      const way = 'takes a row of another tenant with ON CONFLICT DO UPDATE';
+      record(way, await attempt.upsert(intruder, key));
+    }
   }
   const { declared } = audit.tenantTable(target.relation)!;
   const nobody = unknownTenant(declared.tenantIdType);
@@ -151,14 +154,17 @@ class WriteAttempt {
     });
   }
 
-  /** Inserts the other's row as its own: the key is taken, and the row that has it is updated. */
-  async upsert({ own, other }: Pair): Promise<Verdict> {
+  /** Its primary key, if two tenants can be in each other's way there. */
+  get conflictKey(): readonly string[] | undefined {
     const key = this.audit.indexesOf(this.target.relation).find(({ primary }) => primary)?.keys ?? [];
     const names = key.flatMap(({ column }) => column ?? []);
-    // With the tenant in the key there is no conflict.
-    if (names.length === 0 || names.includes(this.column)) return HELD;
+    return names.length === 0 || names.includes(this.column) ? undefined : names;
+  }
+
+  /** Inserts the other's row as its own: the key is taken, and the row that has it is updated. */
+  upsert({ own, other }: Pair, key: readonly string[]): Promise<Verdict> {
     return this.withRow(other, own, async (run, address) => {
-      const sql = upsertCopySql(this.target.quoted, this.column, this.columns, names);
+      const sql = upsertCopySql(this.target.quoted, this.column, this.columns, key);
       return this.verdictOnGone(run, await run(sql, [address.content, own]), other, address);
     });
   }
