@@ -2,8 +2,9 @@ import { RlsConfigurationError } from '../errors.js';
 import { quoteIdentifier, quoteTable } from '../policies/index.js';
 import { addedColumn, alteredType, changesInPlace, type ColumnDeclaration } from './column.js';
 import { operationStep } from './operation-code.js';
+import { withRenamedColumns } from './renamed-columns.js';
 import { parseStatement, plain, sliceBytes, tokensOf, type ParsedSql } from './statement.js';
-import type { Note, SchemaFacts, SqlStep, Step } from './step.js';
+import { originsOf, type Note, type SchemaFacts, type SqlStep, type Step } from './step.js';
 
 /** What rewriting made of the steps, and what it changed. */
 export interface RewrittenSteps {
@@ -71,14 +72,16 @@ class Rewriter {
     private readonly facts: SchemaFacts,
     private readonly options: RewriteOptions,
   ) {
-    this.entries = steps.map(entry);
+    this.entries = withRenamedColumns(steps).map(entry);
     this.created = new Set(this.objects('create', 'table'));
   }
 
   rewrite(): RewrittenSteps {
     this.refuseEnumRecreation();
+    this.refuseCopiedColumns();
     this.rewriteRecreatedColumns();
     this.cancelRecreated();
+    this.refuseReplacedUnique();
     this.keepUnmanagedIndexes();
     this.entries = this.entries.flatMap((one) => this.rewriteOne(one));
     if (this.refusals.length > 0) throw refused(this.refusals);
@@ -122,6 +125,19 @@ class Rewriter {
       );
       // What belongs to it would only repeat the refusal.
       this.entries = this.entries.filter((one) => one.parsed !== column);
+    }
+  }
+
+  /** TypeORM makes a generated column plain by a rename, a new column, and an UPDATE of all rows. */
+  private refuseCopiedColumns(): void {
+    for (const { parsed } of this.entries) {
+      const [change] = parsed?.changes ?? [];
+      if (change?.kind !== 'rename' || change.to !== `TEMP_OLD_${change.from}`) continue;
+      const { table, from: column } = change;
+      this.refuse(
+        `Column "${column}" of table "${table}" is generated and becomes a plain one, by an UPDATE of all rows into a new column: what is written in between is lost.`,
+        `PostgreSQL does it in place: in a migration of your own, ALTER TABLE … ALTER COLUMN ${quoteIdentifier(column)} DROP EXPRESSION, and DELETE its row (type GENERATED_COLUMN) of typeorm_metadata. Then generate again.`,
+      );
     }
   }
 
@@ -175,14 +191,14 @@ class Rewriter {
     return [{ ...first!, origins }, ...others.map((one) => ({ ...one, origins: [] }))];
   }
 
-  /** Constraints and indexes of a rewritten column, which TypeORM drops and makes again as they were. */
+  /** What TypeORM drops and makes again as it was: constraints and indexes of a rewritten column, and what is unique. */
   private cancelRecreated(): void {
     for (const dropped of this.entries) {
       const { parsed } = dropped;
       if (parsed?.effect?.verb !== 'drop' || !/^(?:constraint|index) /.test(parsed.effect.object)) continue;
       const [undo] = (dropped.step as SqlStep).down;
       const former = undo === undefined ? undefined : parseStatement(undo);
-      if (!former || !this.changedTables.has(former.table ?? '')) continue;
+      if (!former || !(this.changedTables.has(former.table ?? '') || isUnique(former))) continue;
       const again = this.entries.find(
         (one) => one !== dropped && one.parsed !== undefined && sameDefinition(one.parsed, former),
       );
@@ -191,7 +207,32 @@ class Rewriter {
       this.note(
         'left-out',
         [parsed.sql, again.parsed!.sql],
-        'It is dropped and made again as it was, because of the column. The column stays, and so does this.',
+        'It is dropped and made again as it was. PostgreSQL needs none of that: it stays.',
+      );
+    }
+  }
+
+  /** A unique index or constraint cannot be built beside the one whose name it takes. */
+  private refuseReplacedUnique(): void {
+    for (const { parsed } of this.entries) {
+      if (!parsed || parsed.effect?.verb !== 'create' || !isUnique(parsed) || !this.inUse(parsed.table))
+        continue;
+      const { object } = parsed.effect;
+      const dropped = this.entries.find(
+        (one) => one.parsed?.effect?.verb === 'drop' && one.parsed.effect.object === object,
+      );
+      const former = (dropped?.step as SqlStep | undefined)?.down.map(parseStatement) ?? [];
+      if (!dropped || (object.startsWith('index ') && former.length > 0 && !former.some(isUnique))) continue;
+      const [kind, name] = [
+        object.split(' ')[0],
+        object
+          .split('.')
+          .at(-1)
+          ?.replace(/^index /, ''),
+      ];
+      this.refuse(
+        `Unique ${kind} "${name}" of table "${parsed.table}" is dropped and made again in another form under the same name: between the two nothing keeps duplicates out.`,
+        'Give the new one another name: it is built first, and the old one is dropped after it.',
       );
     }
   }
@@ -234,7 +275,10 @@ class Rewriter {
     const { parsed } = one;
     if (!parsed) return [one];
     const step = one.step as SqlStep;
-    if ('ViewStmt' in parsed.node) return [entry(this.securityInvoker(step, parsed))];
+    if ('ViewStmt' in parsed.node) return [entry(this.undoneAsCaller(this.securityInvoker(step, parsed)))];
+    if (parsed.effect?.verb === 'drop' && parsed.effect.object.startsWith('view '))
+      return [entry(this.undoneAsCaller(step))];
+    if ('CreateTableAsStmt' in parsed.node) this.refuseMaterializedView(step, parsed);
     if (!this.inUse(parsed.table)) return [one];
     switch (parsed.command?.subtype) {
       case 'AT_AddColumn':
@@ -251,15 +295,58 @@ class Rewriter {
 
   private securityInvoker(step: SqlStep, parsed: ParsedSql): SqlStep {
     const view = parsed.changes.find((change) => change.kind === 'create-view');
-    const tenantTable = view?.reads.find((table) => this.facts.isTenantTable(table));
-    if (!view || view.securityInvoker || tenantTable === undefined) return step;
+    const read = this.protectedRead(parsed);
+    if (!view || view.securityInvoker || read === undefined) return step;
     const up = withSecurityInvoker(step.up);
     this.note(
       'rewritten',
       [step.up],
-      `View "${view.name}" reads the tenant table "${tenantTable}" with its owner's rights, whom policies do not bind as they bind the app role. It is created WITH (security_invoker = true), which needs PostgreSQL 15. A view that is made anew has lost its grants: grant them again.`,
+      `View "${view.name}" reads ${read} with its owner's rights, whom policies do not bind as they bind the app role. It is created WITH (security_invoker = true), which needs PostgreSQL 15. A view that is made anew has lost its grants: grant them again.`,
     );
     return { ...step, up, origins: [step.up] };
+  }
+
+  /** What brings a view back must not bring it back with its owner's rights: TypeORM does not read the option. */
+  private undoneAsCaller(step: SqlStep): SqlStep {
+    const down = step.down.map((sql) => {
+      const undo = parseStatement(sql);
+      const [view] = undo.changes;
+      if (view?.kind !== 'create-view' || !('ViewStmt' in undo.node) || view.securityInvoker) return sql;
+      return this.protectedRead(undo) === undefined ? sql : withSecurityInvoker(sql);
+    });
+    return down.every((sql, index) => sql === step.down[index])
+      ? step
+      : { ...step, down, origins: originsOf(step) };
+  }
+
+  /** What of a view's tables is a tenant table, or a view that may read one; in words. */
+  private protectedRead(parsed: ParsedSql): string | undefined {
+    const tenantTable = this.tenantTableRead(parsed);
+    if (tenantTable !== undefined) return `the tenant table "${tenantTable}"`;
+    const view = readsOf(parsed).find((one) => !this.created.has(one) && !this.facts.exists(one));
+    return view === undefined ? undefined : `view "${view}"`;
+  }
+
+  /** The first tenant table that a view reads, by itself or through another view of the steps. */
+  private tenantTableRead(parsed: ParsedSql, seen: ReadonlySet<string> = new Set()): string | undefined {
+    for (const read of readsOf(parsed)) {
+      if (this.facts.isTenantTable(read)) return read;
+      const view = seen.has(read)
+        ? undefined
+        : this.entries.find((one) => one.parsed?.effect?.verb === 'create' && isView(one.parsed, read));
+      const found = view?.parsed && this.tenantTableRead(view.parsed, new Set([...seen, read]));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  private refuseMaterializedView(step: SqlStep, parsed: ParsedSql): void {
+    const tenantTable = this.tenantTableRead(parsed);
+    if (tenantTable === undefined || step.reviewed?.rules.includes('MIG055')) return;
+    this.refuse(
+      `Materialized view "${parsed.effect?.object.slice('view '.length)}" keeps rows of the tenant table "${tenantTable}", and no policy can protect it: whoever may read it sees the rows of all tenants.`,
+      'Make it a plain view, or a table of its own with the tenant column that a job fills. Where no login that serves requests may read it, write a migration of your own that says so to the linter: rls-lint-ignore MIG055 with the reason.',
+    );
   }
 
   private addColumn(step: SqlStep, parsed: ParsedSql): Step[] {
@@ -373,6 +460,21 @@ function sameDefinition(one: ParsedSql, other: ParsedSql): boolean {
     return plain([index, indexParams.map(plain).sort()]);
   };
   return definition(one) === definition(other);
+}
+
+function isUnique({ node, changes }: ParsedSql): boolean {
+  const isConstraint = changes.some(
+    (change) => change.kind === 'add-constraint' && change.constraint.type === 'unique',
+  );
+  return isConstraint || ('IndexStmt' in node && node.IndexStmt.unique === true);
+}
+
+function readsOf({ changes }: ParsedSql): readonly string[] {
+  return changes.flatMap((change) => (change.kind === 'create-view' ? change.reads : []));
+}
+
+function isView({ effect }: ParsedSql, name: string): boolean {
+  return effect?.object === `view ${name}`;
 }
 
 function entry(step: Step): Entry {

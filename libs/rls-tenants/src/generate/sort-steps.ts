@@ -317,7 +317,21 @@ export class StepSorter {
     // In the transaction that adds the one of the same name, so that there is no moment without it.
     if (this.recreated.has(effect!.object))
       return item(step, this.inUse(table) ? 'not-valid' : 'structure', table);
-    return item(step, this.shrinking.has(table) ? 'drop' : 'relax', table);
+    // What a foreign key references goes after the key.
+    const keys = isReferenceable(step) ? this.keysDropped(table).filter((one) => one !== table) : [];
+    const shrinks = [table, ...keys].some((one) => this.shrinking.has(one));
+    return item(step, shrinks ? 'drop' : 'relax', table, keys);
+  }
+
+  /** The tables whose foreign keys to a table are dropped. */
+  private keysDropped(references: string): string[] {
+    return this.steps.flatMap((step) => {
+      const parsed = this.parsed.get(step);
+      if (step.kind !== 'sql' || parsed?.command?.subtype !== 'AT_DropConstraint') return [];
+      const [change] = step.down.flatMap((sql) => parseStatement(sql).changes);
+      const isKey = change?.kind === 'add-constraint' && change.constraint.references === references;
+      return isKey ? [parsed.table!] : [];
+    });
   }
 
   /** What TypeORM notes about a view or a generated column goes where that goes. */
@@ -412,6 +426,12 @@ function isSpecialUnique({ sql }: ParsedSql): boolean {
   const close = tokens.findIndex(({ text, depth }, index) => index > unique && depth === 0 && text === ')');
   const between = tokens[unique + 1]?.text !== '(';
   return between || sliceBytes(sql, tokens[close]!.end).replace(/^;/, '') !== '';
+}
+
+/** A unique or primary key is dropped, as far as what undoes it shows. */
+function isReferenceable({ down }: SqlStep): boolean {
+  const [change] = down.flatMap((sql) => parseStatement(sql).changes);
+  return change?.kind === 'add-constraint' && ['unique', 'primary key'].includes(change.constraint.type);
 }
 
 function addsUnique(step: Step, table: string): boolean {

@@ -74,9 +74,17 @@ export function shorten(sql: string): string {
 /** The statement with its parameters as literals: a migration file is to be read. */
 export function inlineParameters(sql: string, parameters: readonly unknown[] = []): string {
   if (parameters.length === 0) return sql;
-  const edits = tokensOf(sql)
-    .filter(({ kind }) => kind === 'PARAM')
-    .map(({ start, end, text }) => ({ start, end, text: literal(parameters[Number(text.slice(1)) - 1]) }));
+  return replaceTokens(sql, ({ kind, text }) =>
+    kind === 'PARAM' ? literal(parameters[Number(text.slice(1)) - 1]) : undefined,
+  );
+}
+
+/** The statement with other text in place of tokens; undefined keeps a token. */
+export function replaceTokens(sql: string, replacement: (token: Token) => string | undefined): string {
+  const edits = tokensOf(sql).flatMap((token) => {
+    const text = replacement(token);
+    return text === undefined ? [] : [{ start: token.start, end: token.end, text }];
+  });
   return edits.reduceRight((text, edit) => replaceBytes(text, edit.start, edit.end, edit.text), sql);
 }
 

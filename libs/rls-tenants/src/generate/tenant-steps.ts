@@ -3,7 +3,7 @@ import { readCatalog, type Catalog } from '../audit/catalog.js';
 import { isTable, type ExistingTable } from '../audit/rule.js';
 import type { TenantScopedTable } from '../entities/index.js';
 import { RlsConfigurationError } from '../errors.js';
-import { DEFAULT_ADMIN_ROLE, quoteRole } from '../policies/index.js';
+import { DEFAULT_ADMIN_ROLE, quoteRole, quoteTable } from '../policies/index.js';
 import { checkBackfilled } from './column-difference.js';
 import { grantDifference } from './grant-difference.js';
 import { policyDifference, protectionStep, type ProtectionRoles } from './policy-difference.js';
@@ -21,6 +21,8 @@ export async function tenantSteps(
   declared: readonly TenantScopedTable[],
   roles: ProtectionRoles,
 ): Promise<{ steps: OperationStep[]; notes: Note[] }> {
+  // PostgreSQL would cut a longer name off and make the table, and what protects it would not find it.
+  declared.forEach(({ table }) => quoteTable(table));
   const catalog = await catalogOf(queryRunner, declared, roles);
   if (catalog.auditsOwnConnection) {
     throw new RlsConfigurationError(

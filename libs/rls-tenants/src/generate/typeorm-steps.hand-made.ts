@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import type { Change, ChangeOf } from '../lint/changes.js';
 import { readSql } from '../lint/read-sql.js';
+import { parseStatement, tokensOf } from './statement.js';
 import type { Note, SqlStep } from './step.js';
 
 /** TypeORM's own names: what it is, and a hash of table and columns or of the expression. */
@@ -20,12 +21,13 @@ export function withoutHandMadeDrops(
   dataSource: DataSource,
   changes: readonly SqlStep[][],
 ): { steps: SqlStep[]; notes: Note[] } {
+  const gone = droppedColumns(changes.flat());
   const created = new Set(changes.flat().flatMap(({ up }) => createdNames(up)));
   const steps: SqlStep[] = [];
   const notes: Note[] = [];
   for (const change of changes) {
     const kept = handMade(dataSource, change);
-    if (kept === undefined || created.has(kept.name)) {
+    if (kept === undefined || created.has(kept.name) || goesWithColumn(change, gone)) {
       steps.push(...change);
       continue;
     }
@@ -36,6 +38,24 @@ export function withoutHandMadeDrops(
     });
   }
   return { steps, notes };
+}
+
+/** PostgreSQL drops it with the column: as a step of its own it comes back when that is reverted. */
+function goesWithColumn([step]: readonly SqlStep[], gone: ReadonlySet<string>): boolean {
+  return (step?.down ?? [])
+    .map(parseStatement)
+    .some(({ sql, table }) =>
+      tokensOf(sql).some(({ text }) => gone.has(`${table} ${text.replaceAll('"', '')}`)),
+    );
+}
+
+function droppedColumns(steps: readonly SqlStep[]): Set<string> {
+  const drops = steps.flatMap(({ up }) => changesIn(up));
+  const added = new Set(
+    drops.flatMap((one) => (one.kind === 'add-column' ? [`${one.table} ${one.column.name}`] : [])),
+  );
+  const names = drops.flatMap((one) => (one.kind === 'drop-column' ? [`${one.table} ${one.column}`] : []));
+  return new Set(names.filter((one) => !added.has(one)));
 }
 
 interface HandMade {

@@ -4,7 +4,8 @@ import type { Query } from 'typeorm/driver/Query.js';
 import type { SchemaBuilder } from 'typeorm/schema-builder/SchemaBuilder.js';
 import { withoutTenant } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
-import { inlineParameters } from './statement.js';
+import { readSql } from '../lint/read-sql.js';
+import { inlineParameters, sliceBytes, tokensOf } from './statement.js';
 import type { SqlStep } from './step.js';
 
 /** What a query runner of TypeORM records of one change of the schema: how it is made, and how it is undone. */
@@ -38,7 +39,7 @@ export async function typeormSteps(dataSource: DataSource): Promise<SqlStep[][]>
         'Use TypeORM 0.3.20 or later, or write this migration by hand.',
       );
     }
-    return changes.map(stepsOf);
+    return withoutRepeated(changes.map(stepsOf));
   });
 }
 
@@ -61,15 +62,68 @@ function recordedChangesOf(builder: SchemaBuilder): RecordedChange[] {
 }
 
 /**
- * The statements of one change. They are recorded pairwise, save where undoing takes another number of statements: a value
- * added to an enum is undone by a new type. Then the first statement, which is undone last, takes all of them.
+ * The statements of one change. They are recorded pairwise, save where undoing takes another number of statements: then the
+ * first statement, which is undone last, takes all of them.
  */
 function stepsOf({ up, down }: RecordedChange): SqlStep[] {
+  const values = up.filter(({ query }) => isEnumValue(query));
+  if (values.length > 0) return enumSteps({ up, down }, values);
   const pairwise = up.length === down.length;
-  return up.map((query, index) => {
+  return up.flatMap((query, index) => {
     const undo = pairwise ? down.slice(index, index + 1) : index === 0 ? down.toReversed() : [];
-    return { kind: 'sql', up: text(query), down: undo.map(text) };
+    return singleSteps(text(query), undo.map(text));
   });
+}
+
+/** A comment on a column of a new table stands in one text with the table, and goes with it. */
+function singleSteps(up: string, down: readonly string[]): SqlStep[] {
+  const undo = down.flatMap(single);
+  return single(up).map((sql, index) => ({
+    kind: 'sql',
+    up: sql,
+    down: index === 0 ? undo : withoutComment(sql),
+  }));
+}
+
+function withoutComment(sql: string): string[] {
+  const is = tokensOf(sql).findLast(({ text, kind }) => kind !== 'SCONST' && text.toUpperCase() === 'IS');
+  return is ? [`${sliceBytes(sql, 0, is.end)} NULL`] : [];
+}
+
+function single(sql: string): string[] {
+  return readSql(sql).map((one) => one.sql);
+}
+
+/** A value added to an enum is undone by a new type, which stands among what undoes the rest of the change. */
+function enumSteps({ up, down }: RecordedChange, values: readonly Query[]): SqlStep[] {
+  const last = down.findIndex(({ query }) => /^CREATE TYPE /.test(query));
+  const undo = down.slice(Math.max(last - 3, 0), last + 1);
+  const rest = {
+    up: up.filter((one) => !values.includes(one)),
+    down: down.filter((one) => !undo.includes(one)),
+  };
+  const added = values.map((query, index): SqlStep => ({
+    kind: 'sql',
+    up: text(query),
+    down: index === 0 ? undo.toReversed().map(text) : [],
+  }));
+  return [...added, ...stepsOf(rest)];
+}
+
+function isEnumValue(sql: string): boolean {
+  return /^ALTER TYPE .* ADD VALUE /s.test(sql);
+}
+
+/** TypeORM makes an enum that several columns have once for each of them. */
+function withoutRepeated(changes: readonly SqlStep[][]): SqlStep[][] {
+  const seen = new Set<string>();
+  const isRepeated = ({ up }: SqlStep) => {
+    if (!/^CREATE TYPE /.test(up) && !isEnumValue(up)) return false;
+    const repeated = seen.has(up);
+    seen.add(up);
+    return repeated;
+  };
+  return changes.map((change) => change.filter((step) => !isRepeated(step)));
 }
 
 /** What TypeORM writes into its own table of views has parameters. */
