@@ -18,6 +18,11 @@ export function anyRowSql(relation: string): string {
   return `SELECT EXISTS (SELECT FROM ${relation}) AS seen`;
 }
 
+/** Any row that names a tenant. */
+export function anyTenantsRowSql(relation: string, column: string): string {
+  return `SELECT EXISTS (SELECT FROM ${relation} WHERE ${quoteIdentifier(column)} IS NOT NULL) AS seen`;
+}
+
 /** Reads nothing. With `row_security = off` it raises 42501 if and only if policies hold for the role. */
 export function noRowSql(relation: string): string {
   return `SELECT 1 FROM ${relation} LIMIT 0`;
@@ -31,11 +36,14 @@ export function rowOfSql(relation: string, column: string): string {
 /**
  * A row that is not of one tenant. $1 the tenant. Less and greater, because with the policy's equality an index finds
  * them contradictory at once, where `<>` would read all rows of the tenant.
+ *
+ * @param nobodys rows without a tenant count, too.
  */
-export function rowOfOthersSql(relation: string, column: string): string {
+export function rowOfOthersSql(relation: string, column: string, nobodys = true): string {
   const name = quoteIdentifier(column);
   const exists = (condition: string) => `EXISTS (SELECT FROM ${relation} WHERE ${name} ${condition})`;
-  return `SELECT ${exists('< $1')} OR ${exists('> $1')} OR ${exists('IS NULL')} AS seen`;
+  const others = `${exists('< $1')} OR ${exists('> $1')}`;
+  return `SELECT ${others}${nobodys ? ` OR ${exists('IS NULL')}` : ''} AS seen`;
 }
 
 /** A row of one tenant that can be locked. $1 the tenant. */

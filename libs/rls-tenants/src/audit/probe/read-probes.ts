@@ -18,6 +18,7 @@ import type { Actor, Outcome, ProbeSession } from './probe-session.js';
 import type { ProbeTarget } from './probe-target.js';
 import {
   anyRowSql,
+  anyTenantsRowSql,
   deallocateSql,
   DIGEST_ROWS,
   digestSql,
@@ -45,8 +46,13 @@ const NO_ROWS = 'no row of a tenant is known to be there';
 const ONE_TENANT = 'only one tenant is known';
 
 /** What a session saw that never had a tenant setting: to be taken before any other probe sets it. */
-export function readAsNobody(session: ProbeSession, { quoted }: ProbeTarget): Promise<Outcome<Seen>> {
-  return session.attempt<Seen>({ tenant: null }, anyRowSql(quoted));
+export function readAsNobody(session: ProbeSession, target: ProbeTarget): Promise<Outcome<Seen>> {
+  return session.attempt<Seen>({ tenant: null }, hiddenRowSql(target));
+}
+
+/** A row that nobody may see. A view may show rows of no tenant beside the tenants': those of a global table, joined. */
+function hiddenRowSql({ isTable, column, quoted }: ProbeTarget): string {
+  return isTable || column === undefined ? anyRowSql(quoted) : anyTenantsRowSql(quoted, column);
 }
 
 /** Reads one relation in every name that must not see its rows. */
@@ -73,7 +79,7 @@ async function probeWithoutTenant(
   const type = audit.tenantTable(target.sources[0] ?? target.relation)?.declared.tenantIdType;
   const unknown: Actor = { tenant: unknownTenant(type ?? audit.tenantTables[0]!.declared.tenantIdType) };
   const empty: Actor = { tenant: '' };
-  const sql = anyRowSql(target.quoted);
+  const sql = hiddenRowSql(target);
   const verdictOf = async (actor: Actor, outcome: Outcome<Seen>): Promise<Verdict> => {
     const verdict = mustSeeNothing(outcome);
     if (verdict.kind === 'leaked' && !showsTenant(target)) return verdictOnContent(probes, actor, target);
@@ -163,7 +169,11 @@ async function probePair(
 
   const cross = await session.attempt<Seen>({ tenant: other }, rowOfSql(quoted, column), [holder]);
   record('reads rows of another tenant', mustSeeNothing(cross));
-  const rest = await session.attempt<Seen>({ tenant: other }, rowOfOthersSql(quoted, column), [other]);
+  const rest = await session.attempt<Seen>(
+    { tenant: other },
+    rowOfOthersSql(quoted, column, target.isTable),
+    [other],
+  );
   record('reads rows that are not its own', mustSeeNothing(rest));
   // A row that every statement shows tells nothing of plans.
   if (target.isTable && !log.leaked(readsOtherTenant, object))
