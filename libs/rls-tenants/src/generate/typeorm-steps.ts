@@ -96,7 +96,7 @@ function single(sql: string): string[] {
 
 /** A value added to an enum is undone by a new type, which stands among what undoes the rest of the change. */
 function enumSteps({ up, down }: RecordedChange, values: readonly Query[]): SqlStep[] {
-  const last = down.findIndex(({ query }) => /^CREATE TYPE /.test(query));
+  const last = down.findIndex(({ query }) => query.startsWith('CREATE TYPE '));
   const undo = down.slice(Math.max(last - 3, 0), last + 1);
   const rest = {
     up: up.filter((one) => !values.includes(one)),
@@ -118,7 +118,7 @@ function isEnumValue(sql: string): boolean {
 function withoutRepeated(changes: readonly SqlStep[][]): SqlStep[][] {
   const seen = new Set<string>();
   const isRepeated = ({ up }: SqlStep) => {
-    if (!/^CREATE TYPE /.test(up) && !isEnumValue(up)) return false;
+    if (!up.startsWith('CREATE TYPE ') && !isEnumValue(up)) return false;
     const repeated = seen.has(up);
     seen.add(up);
     return repeated;
