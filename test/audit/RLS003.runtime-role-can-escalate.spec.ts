@@ -173,4 +173,21 @@ describe('RLS003 runtime-role-can-escalate', () => {
       expect(check(role('app'), 150000, [admin])).toMatchObject([{ fix: 'ALTER ROLE "app" NOINHERIT;' }]);
     });
   });
+
+  it('an app role that may SET ROLE to one whose policies show every tenant is found', async () => {
+    await db.asSuperuser(
+      `GRANT ${other} TO ${db.roles.app}; GRANT USAGE ON SCHEMA public TO ${other}; GRANT SELECT ON note TO ${other}`,
+    );
+    expect(await db.findingsOf('RLS003')).toEqual([]);
+    await db.as('migrator', `CREATE POLICY open ON note TO ${other} USING (body <> '')`);
+    expect(await db.seenByA()).toEqual(['a']);
+    expect(await db.as('app', `SET ROLE ${other}; SELECT * FROM note`)).toHaveLength(2);
+    const findings = await db.findingsOf('RLS003');
+    expect(findings).toMatchObject([{ severity: 'critical', message: expect.stringContaining('"open"') }]);
+
+    await db.asSuperuser(findings[0]!.fix);
+    await expect(db.as('app', `SET ROLE ${other}`)).rejects.toThrow('permission denied');
+    expect(await db.findingsOf('RLS003')).toEqual([]);
+    await db.as('migrator', 'DROP POLICY open ON note');
+  });
 });

@@ -33,4 +33,15 @@ describe('RLS004 rls-not-enabled', () => {
     );
     expect(await db.findings([{ ...db.note, table: 'parted' }])).toContain('RLS004 critical');
   });
+
+  it('a table that no entity declares and the app role has no privilege on leaks nothing yet: a warning', async () => {
+    await db.as('migrator', `CREATE TABLE closed (tenant_id uuid NOT NULL)`);
+    const severity = async () => (await db.findingsOf('RLS004'))[0]?.severity;
+    await expect(db.asTenantA('SELECT * FROM closed')).rejects.toThrow('permission denied');
+    expect(await severity()).toBe('warning');
+    await db.as('migrator', `GRANT SELECT (tenant_id) ON closed TO ${db.roles.app}`);
+    expect(await db.asTenantA('SELECT * FROM closed')).toEqual([]);
+    expect(await severity()).toBe('critical');
+    await db.as('migrator', 'DROP TABLE closed');
+  });
 });

@@ -22,7 +22,7 @@ describe('RLS009 permissive-widening', () => {
       { ruleId: 'RLS009', severity: 'error', object: 'policy "extra" on table "public.note"' },
     ]);
 
-    await db.as('migrator', findings[0]!.fix.split('\n')[0]!);
+    await db.as('migrator', findings[0]!.fix);
     expect(await db.seenByA()).toEqual(['a']);
     expect(await db.findings()).toEqual([]);
   });
@@ -65,5 +65,27 @@ describe('RLS009 permissive-widening', () => {
     expect(await db.seenByA()).not.toContain('b');
     expect(await db.as('app', `SELECT body FROM note WHERE tenant_id <> '${A}'`)).toEqual([]);
     expect(await db.findings()).toEqual([]);
+  });
+
+  it('on a table that no entity declares RLS007 judges it: a policy that asks a function for the tenant is none', async () => {
+    await db.as(
+      'migrator',
+      `CREATE FUNCTION tenant() RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid $$;
+       CREATE TABLE letter (tenant_id uuid NOT NULL);
+       ALTER TABLE letter ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+       CREATE POLICY p ON letter USING (tenant_id = (SELECT tenant()));
+       GRANT SELECT ON letter TO ${db.roles.app}`,
+    );
+    await db.asSuperuser(`INSERT INTO letter VALUES ('${A}'), ('${B}')`);
+    expect(await db.asTenantA('SELECT tenant_id FROM letter')).toEqual([{ tenant_id: A }]);
+    expect(await db.findingsOf('RLS009')).toEqual([]);
+    expect(await db.findingsOf('RLS007')).toEqual([]);
+
+    await db.as('migrator', 'CREATE POLICY open ON letter USING (tenant_id IS NOT NULL)');
+    expect(await db.asTenantA('SELECT tenant_id FROM letter')).toHaveLength(2);
+    expect(await db.findingsOf('RLS007')).toMatchObject([
+      { object: 'policy "open" on table "public.letter"' },
+    ]);
+    await db.as('migrator', 'DROP TABLE letter; DROP FUNCTION tenant()');
   });
 });

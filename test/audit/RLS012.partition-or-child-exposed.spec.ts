@@ -124,4 +124,28 @@ describe('RLS012 partition-or-child-exposed', () => {
     expect(await seen('event_1')).toEqual([{ body: 'a' }]);
     expect(await found()).toEqual([]);
   });
+
+  it('a parent that is no tenant table shows the rows of a protected child, and is found', async () => {
+    const letter = declared('letter');
+    await db.as(
+      'migrator',
+      `CREATE TABLE template (id int, body text);
+       CREATE TABLE letter (tenant_id uuid NOT NULL) INHERITS (template);
+       ${protectSql(letter, db.roles.admin)} GRANT SELECT ON template, letter TO ${db.roles.app}`,
+    );
+    await db.asSuperuser(`INSERT INTO letter VALUES (1, 'b', '${B}')`);
+    expect(await seen('letter')).toEqual([]);
+    expect(await seen('template')).toEqual([{ body: 'b' }]);
+    // Whether or not an entity declares it.
+    for (const tables of [[event, letter], [event]]) {
+      expect(
+        (await db.findingsOf('RLS012', tables)).filter(({ severity }) => severity === 'critical'),
+      ).toMatchObject([{ object: 'table "public.template"' }]);
+    }
+    const findings = await db.findingsOf('RLS012', [event]);
+    await db.as('migrator', findings.find(({ severity }) => severity === 'critical')!.fix);
+    await expect(seen('template')).rejects.toThrow('permission denied');
+    expect((await found()).filter(({ severity }) => severity === 'critical')).toEqual([]);
+    await db.as('migrator', 'DROP TABLE template CASCADE');
+  });
 });

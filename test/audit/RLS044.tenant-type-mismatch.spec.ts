@@ -1,4 +1,4 @@
-import { createNoteDatabase, declared, protectSql, A, type NoteDatabase } from './audit-support.js';
+import { createNoteDatabase, declared, protectSql, A, B, type NoteDatabase } from './audit-support.js';
 
 describe('RLS044 tenant-type-mismatch', () => {
   let db: NoteDatabase;
@@ -46,5 +46,20 @@ describe('RLS044 tenant-type-mismatch', () => {
     await db.as('migrator', (await db.audit([doc])).findings[0]!.fix);
     expect(await seen()).toEqual([{ id: 1 }]);
     expect(await db.findings([doc])).toEqual([]);
+  });
+
+  it('a domain counts as the type below it, also where a domain is below it', async () => {
+    const doc = declared('of_domain');
+    await db.as(
+      'migrator',
+      `DROP TABLE loose;
+       CREATE DOMAIN some_id AS uuid; CREATE DOMAIN tenant_id AS some_id CHECK (VALUE IS NOT NULL);
+       CREATE TABLE of_domain (id int, tenant_id tenant_id NOT NULL);
+       ${protectSql(doc, db.roles.admin)} GRANT SELECT ON of_domain TO ${db.roles.app}`,
+    );
+    await db.asSuperuser(`INSERT INTO of_domain VALUES (1, '${A}'), (2, '${B}')`);
+    expect(await db.asTenantA('SELECT id FROM of_domain')).toEqual([{ id: 1 }]);
+    expect(await db.findingsOf('RLS044', [doc])).toEqual([]);
+    expect(await db.findingsOf('RLS044')).toEqual([]);
   });
 });

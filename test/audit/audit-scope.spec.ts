@@ -89,6 +89,72 @@ describe('auditDatabase', () => {
     await db.as('migrator', 'DROP TABLE by_policy, by_column, plain');
   });
 
+  it('recognises a table by a policy that asks a function for the tenant, and others by the column it compares', async () => {
+    await db.as(
+      'migrator',
+      `CREATE FUNCTION claims() RETURNS text LANGUAGE sql STABLE AS $$ SELECT current_setting('rls.current_tenant', true) $$;
+       CREATE FUNCTION tenant() RETURNS uuid LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NULLIF(claims(), ''); END $$;
+       CREATE TABLE organization (id uuid PRIMARY KEY); CREATE TABLE plain (id uuid);
+       CREATE POLICY p ON organization USING (id = (SELECT tenant()));
+       CREATE TABLE by_helper (organization_id uuid); CREATE TABLE by_same_column (organization_id uuid);
+       CREATE POLICY p ON by_helper USING (organization_id = (SELECT tenant()))`,
+    );
+    expect((await audit()).tables.map(({ table }) => table)).toEqual([
+      'public.by_helper',
+      'public.by_same_column',
+      'public.note',
+      'public.organization',
+    ]);
+    await db.as(
+      'migrator',
+      'DROP TABLE organization, plain, by_helper, by_same_column; DROP FUNCTION tenant(), claims()',
+    );
+  });
+
+  it('a bare child of a parent that is no tenant table is recognised', async () => {
+    await db.as(
+      'migrator',
+      `CREATE TABLE template (id int); CREATE TABLE child (tenant_id uuid NOT NULL) INHERITS (template);
+       CREATE TABLE grandchild () INHERITS (child);
+       INSERT INTO child VALUES (1, '${B}'); GRANT SELECT ON child TO ${db.roles.app}`,
+    );
+    expect(await db.asTenantA('SELECT id FROM child')).toEqual([{ id: 1 }]);
+    const { tables, findings } = await audit({ rules: ['RLS004'] });
+    expect(tables.map(({ table, partitions }) => [table, partitions])).toEqual([
+      ['public.child', ['public.grandchild']],
+      ['public.note', []],
+    ]);
+    expect(findings).toMatchObject([{ severity: 'critical', object: 'table "public.child"' }]);
+    await db.as('migrator', 'DROP TABLE template CASCADE');
+  });
+
+  it('audits tables whatever their names hold, and the fixes name them', async () => {
+    const names = ['"v1.note"', '"my note"', '"Note"', '"a""b.c"', '"""note"""'];
+    await db.as(
+      'migrator',
+      `CREATE SCHEMA "odd.schema"; GRANT USAGE ON SCHEMA "odd.schema" TO ${db.roles.app};
+       ${names
+         .flatMap((name) => [`public.${name}`, `"odd.schema".${name}`])
+         .map(
+           (name) =>
+             `CREATE TABLE ${name} (tenant_id uuid, "x.y" text UNIQUE); GRANT SELECT ON ${name} TO ${db.roles.app};`,
+         )
+         .join('\n')}`,
+    );
+    const rules = ['RLS004', 'RLS041', 'RLS043', 'RLS053'];
+    const failures = async () => (await audit({ rules })).findings.filter(isFailure);
+    const findings = await failures();
+    expect(findings.map(({ ruleId }) => ruleId)).toEqual(
+      ['RLS004', 'RLS041', 'RLS043'].flatMap((id) => Array<string>(10).fill(id)),
+    );
+    expect(findings).toContainEqual(expect.objectContaining({ object: 'table "public."v1.note""' }));
+    for (const { fix } of findings) await db.as('migrator', fix);
+    for (const { fix } of (await audit({ rules: ['RLS053'] })).findings) await db.as('migrator', fix);
+    expect(await failures()).toEqual([]);
+    expect(await db.asTenantA('SELECT * FROM public."v1.note"')).toEqual([]);
+    await db.as('migrator', `DROP SCHEMA "odd.schema" CASCADE; DROP TABLE ${names.join(', ')}`);
+  });
+
   it('looks at the schemas it is told to, and refuses one that does not exist', async () => {
     await db.as('migrator', `CREATE SCHEMA other; CREATE TABLE other.t (tenant_id uuid)`);
     expect((await audit({ schemas: ['other'] })).tables).toMatchObject([{ table: 'other.t' }]);

@@ -1,5 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { AUDIT_RULES } from '../../libs/rls-tenants/src/audit/index.js';
+import type { Catalog } from '../../libs/rls-tenants/src/audit/catalog.js';
+import { AUDIT_RULES, isFailure } from '../../libs/rls-tenants/src/audit/index.js';
+import { defineRule, type RuleContext } from '../../libs/rls-tenants/src/audit/rule.js';
 
 const SOURCES = 'libs/rls-tenants/src/audit/rules';
 const PAGES = 'docs/rules';
@@ -34,5 +36,27 @@ describe('every audit rule', () => {
     expect(pages.sort()).toEqual(
       [...AUDIT_RULES.map(({ id }) => id), ...DRIVER_RULES].map((id) => `${id}.md`),
     );
+  });
+});
+
+describe('a rule that fails on an object', () => {
+  it('keeps what it found, and says that the rest is unknown, which is no pass', () => {
+    const seen = { object: 'table "public.note"', message: 'seen', fix: '' };
+    const rule = defineRule({
+      id: 'RLS004',
+      title: 'odd',
+      severity: 'critical',
+      reason: '',
+      *find() {
+        yield seen;
+        throw new Error('an odd object');
+      },
+    });
+    const findings = rule.check({} as Catalog, {} as RuleContext);
+    expect(findings).toMatchObject([
+      { ...seen, severity: 'critical' },
+      { ruleId: 'RLS004', severity: 'error', message: expect.stringContaining('an odd object') },
+    ]);
+    expect(findings.every(isFailure)).toBe(true);
   });
 });

@@ -8,6 +8,7 @@ import {
   DEFAULT_ADMIN_ROLE,
   DEFAULT_TENANT_SETTING,
   quoteRole,
+  tablePath,
 } from '../policies/index.js';
 import {
   readCatalog,
@@ -377,7 +378,6 @@ function reportedTable(
   };
 }
 
-/** TypeORM's notation cannot hold a dot within a name. */
 function pathOf({ table }: TenantScopedTable, live: CatalogTable | undefined): string {
-  return live && !live.schema.includes('.') ? `${live.schema}.${live.name}` : table;
+  return live ? tablePath(live) : table;
 }

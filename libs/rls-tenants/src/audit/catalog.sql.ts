@@ -47,9 +47,15 @@ export const TABLES_SQL = `
     JOIN pg_class c ON c.oid = resolved.oid
     JOIN pg_namespace n ON n.oid = c.relnamespace`;
 
-/** $1 table oids. */
+/** $1 table oids. A column of a domain has the type below it; `typeKind` tells. */
 export const COLUMNS_SQL = `
-  SELECT attrelid::text AS table, attname::text AS name, format_type(atttypid, NULL) AS type, typtype::text AS "typeKind",
+  SELECT attrelid::text AS table, attname::text AS name, typtype::text AS "typeKind",
+         format_type(CASE typtype WHEN 'd' THEN (
+           WITH RECURSIVE base(oid, below) AS (
+             SELECT atttypid, typbasetype UNION ALL
+             SELECT t.oid, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE 0 END
+               FROM base JOIN pg_type t ON t.oid = base.below)
+           SELECT base.oid FROM base WHERE base.below = 0) ELSE atttypid END, NULL) AS type,
          attnotnull AS "notNull", coalesce(collisdeterministic, true) AS deterministic,
          pg_get_expr(adbin, adrelid) AS default, attgenerated <> '' AS generated, nullif(attidentity::text, '') AS identity
     FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid

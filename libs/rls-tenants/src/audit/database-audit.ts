@@ -1,4 +1,4 @@
-import { quoteIdentifier } from '../policies/index.js';
+import { quoteIdentifier, tablePath } from '../policies/index.js';
 import type { CatalogPolicy, CatalogRole, FullCatalog } from './catalog.js';
 import type {
   CatalogConstraint,
@@ -11,14 +11,10 @@ import type {
   CatalogTrigger,
   DatabaseCatalog,
 } from './database-catalog.js';
-import {
-  parseExpression,
-  type FunctionCall,
-  type PolicyExpression,
-  type SettingRead,
-} from './policy-expression.js';
+import { parseExpression, type PolicyExpression, type SettingRead } from './policy-expression.js';
 import { RoleGraph } from './role-graph.js';
 import { existingTables, isTable, type AuditedTable, type ExistingTable } from './rule.js';
+import { TenantReads } from './tenant-reads.js';
 
 // The vocabulary of rules about a whole database (defineDatabaseRule):
 //
@@ -72,7 +68,7 @@ export class DatabaseAudit {
   private readonly dependencies: ReadonlyMap<string, readonly CatalogPolicyDependencies[]>;
   private readonly children: ReadonlyMap<string, readonly CatalogRelation[]>;
   private readonly tenantTablesByOid: ReadonlyMap<string, TenantRelation>;
-  private readonly helpers: ReadonlySet<string>;
+  private readonly tenantReads: TenantReads;
   private readonly expressions = new Map<string, PolicyExpression>();
 
   /** @param tenantSettings the settings that hold the tenant; usually one. */
@@ -94,9 +90,7 @@ export class DatabaseAudit {
     this.rewrites = grouped(database.rewrites, ({ relation }) => [relation]);
     this.dependencies = grouped(database.policyDependencies, ({ table }) => [table]);
     this.children = grouped(database.relations, ({ parents }) => parents);
-    this.helpers = new Set(
-      database.functions.filter(({ body }) => body !== null && this.names(body)).map(functionKey),
-    );
+    this.tenantReads = new TenantReads(database.functions, tenantSettings);
     this.roles = new RoleGraph(catalog.roles, database.memberships, catalog.server);
     this.reachableRoles = [...catalog.roles.values()].filter(
       ({ name, inherited, settable }) => name !== catalog.appRole.name && (inherited || settable),
@@ -230,14 +224,12 @@ export class DatabaseAudit {
 
   /** Setting names are case-insensitive. */
   isTenantSetting({ name }: Pick<SettingRead, 'name'>): boolean {
-    return this.tenantSettings.some((setting) => setting.toLowerCase() === name?.toLowerCase());
+    return this.tenantReads.isTenantSetting({ name });
   }
 
   /** The expression reads the tenant setting itself, or calls a function of somebody's that reads it. */
-  readsTenant({ settings, functions }: Pick<PolicyExpression, 'settings' | 'functions'>): boolean {
-    return (
-      settings.some((read) => this.isTenantSetting(read)) || functions.some((call) => this.isHelper(call))
-    );
+  readsTenant(expression: Pick<PolicyExpression, 'settings' | 'functions'>): boolean {
+    return this.tenantReads.readsTenant(expression);
   }
 
   /** An outermost AND operand is `tenant column = what reads the tenant`, and nothing of the row on the other side. */
@@ -250,16 +242,6 @@ export class DatabaseAudit {
         comparison.otherColumns.length === 0 &&
         this.readsTenant(comparison),
     );
-  }
-
-  /** A function whose body names a tenant setting: what policies call instead of current_setting. */
-  private isHelper(call: FunctionCall): boolean {
-    return this.helpers.has(functionKey(call));
-  }
-
-  private names(body: string): boolean {
-    const lower = body.toLowerCase();
-    return this.tenantSettings.some((setting) => lower.includes(setting.toLowerCase()));
   }
 
   /**
@@ -290,9 +272,9 @@ export class DatabaseAudit {
     }
   }
 
-  /** For messages: `schema.name`. */
+  /** For messages, and for what takes a table's name in TypeORM's notation: `schema.name`. */
   nameOf({ schema, name }: { readonly schema: string; readonly name: string }): string {
-    return `${schema}.${name}`;
+    return tablePath({ schema, name });
   }
 
   /** For SQL. */
@@ -304,10 +286,6 @@ export class DatabaseAudit {
 /** The view runs as whoever reads it (PostgreSQL 15). */
 export function isSecurityInvoker({ kind, options }: CatalogRelation): boolean {
   return kind === 'v' && options.some((option) => /^security_invoker=(true|on|yes|1)$/i.test(option));
-}
-
-function functionKey({ schema, name }: Pick<FunctionCall, 'schema' | 'name'>): string {
-  return `${schema}\0${name}`;
 }
 
 function grouped<Row>(rows: readonly Row[], keysOf: (row: Row) => readonly string[]): Map<string, Row[]> {

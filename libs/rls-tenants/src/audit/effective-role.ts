@@ -20,6 +20,16 @@ export function seesEveryTenant(
   if (!table.rlsEnabled) return 'the table has no row-level security';
   if (audit.escapesRls(role, table))
     return `"${role}" has the rights of its owner, on whom RLS is not forced`;
+  const open = openPolicy(audit, role, table);
+  return open && `the policy "${open.name}" admits "${role}"`;
+}
+
+/** A policy that shows the role more than one tenant's rows, and does not hold for the app role. */
+export function openPolicy(
+  audit: DatabaseAudit,
+  role: string,
+  table: CatalogRelation,
+): CatalogPolicy | undefined {
   const reading = table.policies.filter(
     ({ command, roles }) =>
       (command === 'ALL' || command === 'SELECT') &&
@@ -27,10 +37,9 @@ export function seesEveryTenant(
   );
   if (reading.some((policy) => !policy.permissive && isHeld(audit, table, policy))) return undefined;
   // What holds for the app role as well is judged where the app role's policies are.
-  const open = reading.find(
+  return reading.find(
     (policy) => policy.permissive && !policy.appliesToAppRole && !isHeld(audit, table, policy),
   );
-  return open && `the policy "${open.name}" admits "${role}"`;
 }
 
 /** The first tenant table of which the role sees every row, in words; undefined if there is none. */

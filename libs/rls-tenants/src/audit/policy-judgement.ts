@@ -202,7 +202,7 @@ function predicateNames(audit: DatabaseAudit, relation: CatalogRelation): Predic
         isKey: (columns) => isKey(audit, known, columns),
       };
     },
-    function: (schema, name) => functionsOf(audit).get(`${schema}.${name}`),
+    function: (schema, name) => functionsOf(audit).get(audit.nameOf({ schema, name })),
   };
 }
 

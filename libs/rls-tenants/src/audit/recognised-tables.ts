@@ -1,11 +1,12 @@
 import type { TenantIdType } from '../context/tenant-id.js';
 import type { TenantScopedTable } from '../entities/tenant-tables.js';
 import { RlsConfigurationError } from '../errors.js';
-import { DEFAULT_TENANT_COLUMN } from '../policies/index.js';
+import { DEFAULT_TENANT_COLUMN, tablePath } from '../policies/index.js';
 import type { CatalogTable, FullCatalog } from './catalog.js';
 import type { CatalogRelation } from './database-catalog.js';
 import { parseExpression } from './policy-expression.js';
 import { COLUMN_TYPES, isTable } from './rule.js';
+import { TenantReads } from './tenant-reads.js';
 
 /** What a tenant table looks like that no entity declares. */
 export interface TenantTableMarks {
@@ -18,8 +19,9 @@ export interface TenantTableMarks {
 }
 
 /**
- * The tenant tables of the scope that are not declared: listed, with a tenant column by name, or with a policy that
- * reads the tenant setting. Partitions, children and what belongs to an extension count for the table above them.
+ * The tenant tables of the scope that are not declared: listed, with a policy that reads the tenant setting, or with a
+ * tenant column by name, which is the usual name and those of declared tables and of such policies. Partitions, children
+ * and what belongs to an extension count for the table above them.
  *
  * @throws RlsConfigurationError if a listed table does not exist.
  */
@@ -30,10 +32,19 @@ export function recogniseTenantTables(
 ): { table: TenantScopedTable; live: CatalogRelation; listed: boolean }[] {
   const known = new Set<CatalogTable | undefined>(declared.map(({ table }) => catalog.table(table)));
   const listed = new Set(marks.listed.map((path) => listedTable(catalog, path)));
+  const columns = tenantColumnsOf(catalog, declared, marks);
+  const byOid = new Map(catalog.database.relations.map((relation) => [relation.oid, relation]));
+  const isTenants = (live: CatalogRelation) => known.has(live) || listed.has(live) || columns.has(live);
+  // A parent may be a template of common columns, and no tenant table.
+  const isBelowOne = (live: CatalogRelation): boolean =>
+    live.parents.some((oid) => {
+      const parent = byOid.get(oid);
+      return parent !== undefined && (isTenants(parent) || isBelowOne(parent));
+    });
   const found = catalog.database.relations.flatMap((live) => {
     if (known.has(live) || !isTable(live)) return [];
-    const column = tenantColumnOf(live, marks);
-    const recognised = column !== undefined && live.parents.length === 0 && live.extension === null;
+    const column = columns.get(live);
+    const recognised = column !== undefined && live.extension === null && !isBelowOne(live);
     return recognised || listed.has(live) ? [{ live, column: column ?? defaultColumn(marks) }] : [];
   });
   const commonType = declared[0]?.tenantIdType ?? mostCommon(found.map(typeOf)) ?? 'uuid';
@@ -41,7 +52,7 @@ export function recogniseTenantTables(
     live,
     listed: listed.has(live),
     table: {
-      table: `${live.schema}.${live.name}`,
+      table: tablePath(live),
       tenantIdType: declared.length > 0 ? commonType : (typeOf({ live, column }) ?? commonType),
       tenantColumn: column,
       tenantSetting: marks.tenantSettings[0]!,
@@ -60,27 +71,54 @@ function listedTable(catalog: FullCatalog, path: string): CatalogTable {
   );
 }
 
-/** The tenant column; the default name where only a sub-select of a policy reads the setting. */
-function tenantColumnOf(live: CatalogTable, marks: TenantTableMarks): string | undefined {
-  if (live.columns.has(defaultColumn(marks))) return defaultColumn(marks);
-  for (const { using, withCheck } of live.policies) {
-    for (const text of [using, withCheck]) {
-      if (text === null || !mentions(text, marks)) continue;
-      const { comparisons } = parseExpression(text, live.name);
-      const compared = comparisons.find(({ settings }) => settings.some(({ name }) => isOneOf(name, marks)));
-      return compared?.column ?? defaultColumn(marks);
-    }
-  }
-  return undefined;
+/** The tenant column by table, of those that have one or whose policies read the tenant. */
+function tenantColumnsOf(
+  catalog: FullCatalog,
+  declared: readonly TenantScopedTable[],
+  marks: TenantTableMarks,
+): Map<CatalogTable, string> {
+  const tables = catalog.database.relations.filter(isTable);
+  const reads = new TenantReads(catalog.database.functions, marks.tenantSettings);
+  const compared = new Map(tables.map((live) => [live, comparedColumn(live, reads, marks)]));
+  // Where it is a key, as in a table of tenants, other tables' columns of that name are no tenants.
+  const keys = new Set(
+    catalog.database.indexes
+      .filter(({ unique, keys: [first, ...more] }) => unique && first!.column !== null && more.length === 0)
+      .map(({ table, keys: [first] }) => `${table}/${first!.column}`),
+  );
+  const isKey = (live: CatalogRelation, column: string) => keys.has(`${live.oid}/${column}`);
+  const byPolicies = [...compared].flatMap(([live, column]) =>
+    column === undefined || isKey(live, column) ? [] : [column],
+  );
+  const byEntities = declared
+    .filter(({ table, tenantColumn }) => {
+      const live = catalog.table(table) as CatalogRelation | undefined;
+      return live && !isKey(live, tenantColumn);
+    })
+    .map(({ tenantColumn }) => tenantColumn);
+  const names = [...new Set([defaultColumn(marks), ...byEntities, ...byPolicies])];
+  return new Map(
+    tables.flatMap((live): [CatalogTable, string][] => {
+      const [usual, ...others] = names;
+      const column = live.columns.has(usual!)
+        ? usual
+        : (compared.get(live) ?? others.find((name) => live.columns.has(name)));
+      return column === undefined ? [] : [[live, column]];
+    }),
+  );
 }
 
-function mentions(text: string, { tenantSettings }: TenantTableMarks): boolean {
-  const lower = text.toLowerCase();
-  return tenantSettings.some((setting) => lower.includes(`'${setting.toLowerCase()}'`));
-}
-
-function isOneOf(name: string | undefined, { tenantSettings }: TenantTableMarks): boolean {
-  return tenantSettings.some((setting) => setting.toLowerCase() === name?.toLowerCase());
+/** What its policies compare with the tenant; the default name where they only read it, as in a sub-select. */
+function comparedColumn(live: CatalogTable, reads: TenantReads, marks: TenantTableMarks): string | undefined {
+  const expressions = live.policies
+    .flatMap(({ using, withCheck }) => [using, withCheck])
+    .flatMap((text) => (text === null ? [] : parseExpression(text, live.name)))
+    .filter((expression) => reads.readsTenant(expression));
+  if (expressions.length === 0) return undefined;
+  const compared = expressions
+    .flatMap(({ comparisons }) => comparisons)
+    .find((comparison) => reads.readsTenant(comparison));
+  return compared?.column ?? defaultColumn(marks);
 }
 
 function defaultColumn({ tenantColumn = DEFAULT_TENANT_COLUMN }: TenantTableMarks): string {

@@ -135,8 +135,29 @@ function ruleOf(
       return skip?.(catalog, context);
     },
     check: (catalog, context) =>
-      [...find(catalog, context)].map((observation) => ({ ruleId: id, title, severity, ...observation })),
+      observed(id, () => find(catalog, context)).map((observation) => ({
+        ruleId: id,
+        title,
+        severity,
+        ...observation,
+      })),
   };
+}
+
+/** One odd object must not keep the other rules from being asked, nor pass for one in which nothing was found. */
+function observed(id: string, find: () => Iterable<Observation>): Observation[] {
+  const observations: Observation[] = [];
+  try {
+    for (const observation of find()) observations.push(observation);
+  } catch (error) {
+    observations.push({
+      severity: 'error',
+      object: `rule "${id}"`,
+      message: `It gave up, and what it has not looked at is unknown: ${error instanceof Error ? error.message : String(error)}`,
+      fix: `-- Check by hand what docs/rules/${id}.md describes, and report the object that the rule cannot read.`,
+    });
+  }
+  return observations;
 }
 
 /** The ids leave room for each tier. */

@@ -269,7 +269,9 @@ export function protectLike(
 /** Takes every privilege on the table, columns included, from those it was granted to. */
 export function revokeAllFrom(audit: DatabaseAudit, relation: CatalogRelation): string {
   const kind = relation.kind === 'S' ? 'SEQUENCE' : 'TABLE';
-  const grantees = [...new Set(relation.grants.map(({ grantee }) => grantee))];
+  const granted = [...new Set(relation.grants.map(({ grantee }) => grantee))];
+  // An owner's privileges are no grants.
+  const grantees = granted.length > 0 ? granted : [audit.catalog.appRole.name];
   return script([
     `REVOKE ALL ON ${kind} ${audit.quoted(relation)} FROM ${grantees.map((one) => (one === null ? 'PUBLIC' : quoteRole(one))).join(', ')}`,
   ]);

@@ -7,6 +7,7 @@ import {
   quoteLiteral,
   quoteRole,
   quoteTable,
+  tablePath,
 } from './identifiers.js';
 
 describe('quoteIdentifier', () => {
@@ -46,6 +47,19 @@ describe('quoteTable', () => {
 
   it.each(['', '.note', 'billing.', 'db.billing.note'])('refuses %j', (path) => {
     expect(() => parseTableName(path)).toThrow(RlsConfigurationError);
+  });
+
+  it.each([
+    [{ name: 'note' }, 'note', '"note"'],
+    [{ schema: 'billing', name: 'My note' }, 'billing.My note', '"billing"."My note"'],
+    [{ schema: 'public', name: 'v1.note' }, 'public."v1.note"', '"public"."v1.note"'],
+    [{ schema: 'a.b', name: 'c"d.e' }, '"a.b"."c""d.e"', '"a.b"."c""d.e"'],
+    [{ schema: 'public', name: '"note"' }, 'public."""note"""', '"public"."""note"""'],
+    [{ schema: 'public', name: 'no"te' }, 'public.no"te', '"public"."no""te"'],
+  ])('reads and quotes the path of %j, whatever its names hold', (table, path, quoted) => {
+    expect(tablePath(table)).toBe(path);
+    expect(parseTableName(path)).toEqual(table);
+    expect(quoteTable(path)).toBe(quoted);
   });
 });
 

@@ -45,16 +45,32 @@ export interface TableName {
   readonly name: string;
 }
 
-/** Reads TypeORM's notation: `note` or `billing.note`. */
+// One name, or two with a dot between them. A name in double quotes, as SQL writes it, may hold dots.
+const TABLE_PATH = /^(?:(?:"((?:[^"]|"")+)"|([^.]+))\.)?(?:"((?:[^"]|"")+)"|([^.]+))$/;
+
+/** Reads TypeORM's notation, `note` or `billing.note`, and what {@link tablePath} makes of names that it cannot hold. */
 export function parseTableName(path: string): TableName {
-  const parts = path.split('.');
-  if (parts.length > 2 || parts.includes('')) {
+  const [, quotedSchema, plainSchema, quotedName, plainName] = TABLE_PATH.exec(path) ?? [];
+  const schema = quotedSchema?.replaceAll('""', '"') ?? plainSchema;
+  const name = quotedName?.replaceAll('""', '"') ?? plainName;
+  if (name === undefined) {
     throw new RlsConfigurationError(
       `Invalid table name ${JSON.stringify(path)}.`,
-      'Write `table` or `schema.table`.',
+      'Write `table` or `schema.table`, and a name with a dot in it in double quotes.',
     );
   }
-  return parts.length === 2 ? { schema: parts[0]!, name: parts[1]! } : { name: parts[0]! };
+  return schema === undefined ? { name } : { schema, name };
+}
+
+/**
+ * The notation that {@link parseTableName} reads, for any name that PostgreSQL can hold: TypeORM's, and double quotes
+ * around a name with a dot in it or a quote in front.
+ */
+export function tablePath({ schema, name }: TableName): string {
+  const parts = schema === undefined ? [name] : [schema, name];
+  return parts
+    .map((part) => (part.includes('.') || part.startsWith('"') ? quoteIdentifier(part) : part))
+    .join('.');
 }
 
 /** Quotes a table name in TypeORM's notation (`note`, `billing.note`). */

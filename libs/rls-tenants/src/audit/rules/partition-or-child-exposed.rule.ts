@@ -13,6 +13,7 @@ export const partitionOrChildExposed = defineDatabaseRule({
   reason:
     'A partition or inheritance child holds rows of all tenants and inherits neither row-level security nor policies: who may name it passes by those of the table above.',
   *find(audit) {
+    yield* exposedParents(audit);
     for (const relation of audit.protectedRelations) {
       const above = audit.tenantTable(relation)!;
       // A foreign table cannot have policies, and is RLS025's.
@@ -39,6 +40,30 @@ export const partitionOrChildExposed = defineDatabaseRule({
     }
   },
 });
+
+/** A parent of a tenant table that is none itself: who names it reads and writes the rows below it, unasked. */
+function* exposedParents(audit: DatabaseAudit): Iterable<Observation> {
+  const below = new Map<CatalogRelation, CatalogRelation>();
+  for (const { live } of audit.tenantTables)
+    for (const parent of parentsOf(audit, live)) if (!audit.tenantTable(parent)) below.set(parent, live);
+  for (const [parent, live] of below) {
+    const admitted = !parent.rlsEnabled || audit.policiesForApp(parent).some(({ permissive }) => permissive);
+    if (!isTable(parent) || !admitted || !audit.appMay(parent, 'SELECT', 'UPDATE', 'DELETE')) continue;
+    yield {
+      object: `table "${audit.nameOf(parent)}"`,
+      message: `It is a parent of "${audit.nameOf(live)}": the app role "${audit.catalog.appRole.name}" reaches every tenant's rows of that through it, in the columns of both, and the policies of the child are not asked.`,
+      fix: revokeAllFrom(audit, parent),
+    };
+  }
+}
+
+/** At any height. */
+function parentsOf(audit: DatabaseAudit, { parents }: CatalogRelation): CatalogRelation[] {
+  return parents.flatMap((oid) => {
+    const parent = audit.relation(oid);
+    return parent ? [parent, ...parentsOf(audit, parent)] : [];
+  });
+}
 
 /** What the part of the table admits the app role to, and the table does not. */
 function* drift(

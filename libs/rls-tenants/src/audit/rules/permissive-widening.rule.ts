@@ -12,8 +12,8 @@ export const permissiveWidening = defineRule({
   reason: 'Permissive policies are joined by OR: the widest one that applies to the app role decides.',
   *find(catalog, context) {
     for (const table of existingTables(context)) {
-      // Without a tenant column of its own there is nothing to compare with: RLS007 judges such policies.
-      if (table.recognised && !table.live.columns.has(table.declared.tenantColumn)) continue;
+      // Nobody said what their predicate must be: RLS007 and RLS010 judge what such policies admit.
+      if (table.recognised) continue;
       const scope = predicateScope(table, catalog);
       const expected = expectedPredicate(table);
       for (const policy of table.live.policies) {
@@ -27,7 +27,7 @@ export const permissiveWidening = defineRule({
           message: `It admits the app role to rows for ${policy.command} without holding them to the tenant: ${wider
             .map(({ clause, difference }) => `${clause}: ${difference}`)
             .join('; ')}.`,
-          fix: `${dropPolicy(table.path, policy.name)}\nor create it AS RESTRICTIVE, so that it narrows instead.`,
+          fix: `${dropPolicy(table.path, policy.name)}\n-- Or create it AS RESTRICTIVE, so that it narrows instead.`,
         };
       }
     }

@@ -1,4 +1,5 @@
 import type { Catalog, CatalogRole } from '../catalog.js';
+import { openPolicy } from '../effective-role.js';
 import { alterRole, revokeAdminOption, revokeRole, setRoleWithoutInheriting } from '../fix-sql.js';
 import { defineRule, existingTables, type Observation, type RuleContext } from '../rule.js';
 
@@ -25,6 +26,8 @@ export const runtimeRoleCanEscalate = defineRule({
         };
       } else if (context.adminRoles.includes(role.name)) {
         yield* adminRole(appRole, role, server.versionNumber);
+      } else if (role.settable && !role.inherited) {
+        yield* otherPolicies(appRole, role, context);
       }
     }
   },
@@ -46,6 +49,22 @@ function* adminRole(app: CatalogRole, admin: CatalogRole, versionNumber: number)
       message: `The role has ADMIN OPTION on the admin role "${admin.name}" and may grant itself its inheritance.`,
       fix: revokeAdminOption(admin.name, app.name),
     };
+  }
+}
+
+/** A login that works as another role is held by the policies for that role, which nobody else asks about. */
+function* otherPolicies(app: CatalogRole, role: CatalogRole, context: RuleContext): Iterable<Observation> {
+  const audit = context.database;
+  for (const relation of audit?.protectedRelations ?? []) {
+    const open = relation.rlsEnabled ? openPolicy(audit!, role.name, relation) : undefined;
+    // What the admin policy shows, the app role may see as the admin role as well.
+    if (!open || open.roles.every((one) => context.adminRoles.includes(one))) continue;
+    yield {
+      object: `role "${app.name}"`,
+      message: `The role may SET ROLE to "${role.name}", whom policy "${open.name}" on table "${audit!.nameOf(relation)}" admits to more than one tenant's rows.`,
+      fix: `-- If the application works as that role: audit it (--role), and let the policy hold it to the tenant.\n${revokeRole(role.name, app.name)}`,
+    };
+    return;
   }
 }
 
