@@ -466,3 +466,75 @@ export class Example1760000000000 extends RlsMigration {
     );
   });
 });
+
+describe('what would mean something else in another file', () => {
+  it.each([
+    [
+      'rows written while row-level security is off',
+      [
+        'ALTER TABLE note NO FORCE ROW LEVEL SECURITY',
+        'UPDATE note SET a = 1',
+        'ALTER TABLE note FORCE ROW LEVEL SECURITY',
+      ],
+      /Rows are written before a later statement changes their table/,
+    ],
+    [
+      'rows written before their table is protected',
+      ['UPDATE note SET a = 1', 'CREATE POLICY p ON note USING (tenant_id = 1)'],
+      /Rows are written before a later statement changes their table/,
+    ],
+    [
+      'rows written while a trigger is off',
+      ['ALTER TABLE note DISABLE TRIGGER t', 'UPDATE note SET a = 1', 'ALTER TABLE note ENABLE TRIGGER t'],
+      /Rows are written before a later statement changes their table/,
+    ],
+    [
+      'rows written after a constraint is dropped',
+      ['ALTER TABLE note DROP CONSTRAINT c', `INSERT INTO note VALUES (1)`],
+      /Rows are written after a constraint of their table is dropped/,
+    ],
+    [
+      'a column that is used before it gets another name',
+      ['ALTER TABLE note ALTER COLUMN a SET NOT NULL', 'ALTER TABLE note RENAME COLUMN a TO b'],
+      /uses a name that is changed after it/,
+    ],
+    [
+      'a table that loses a constraint before it gets another name',
+      ['ALTER TABLE note DROP CONSTRAINT c', 'ALTER TABLE note RENAME TO remark'],
+      /uses a name that is changed after it/,
+    ],
+    [
+      'a unique constraint in another form under the same name',
+      ['ALTER TABLE note DROP CONSTRAINT u', 'ALTER TABLE note ADD CONSTRAINT u UNIQUE (tenant_id, a)'],
+      /between the two nothing keeps duplicates out/,
+    ],
+  ])('%s is refused', async (_what, ups, message) => {
+    await expect(split(ups)).rejects.toThrow(message);
+  });
+
+  it('a unique constraint that is only made again as it was stays', async () => {
+    const again = [
+      'ALTER TABLE note DROP CONSTRAINT u',
+      'ALTER TABLE note ADD CONSTRAINT u UNIQUE (tenant_id, a)',
+    ];
+    const result = await split([...again, 'ALTER TABLE note ADD b int', 'CREATE INDEX i ON note (b)'], again);
+    expect(names(result)).toEqual(['alter-note', 'note-indexes']);
+    expect(result.notes.find(({ kind }) => kind === 'left-out')?.statements).toEqual(again);
+  });
+
+  it('views that read each other are made anew in one file', async () => {
+    const again = (column: string) => [
+      'DROP VIEW outer_view',
+      'DROP VIEW inner_view',
+      `CREATE VIEW inner_view AS SELECT ${column} FROM plain`,
+      `CREATE VIEW outer_view AS SELECT ${column} FROM inner_view`,
+    ];
+    const result = await split([...again('a'), 'CREATE INDEX i ON plain (a)'], again('b'));
+    expect(names(result)).toEqual(['create-outer-view', 'plain-indexes']);
+  });
+
+  it('a table that is made of a query is dropped as a table', async () => {
+    const result = await split(['CREATE TABLE copy AS SELECT * FROM plain', 'CREATE INDEX i ON copy (a)']);
+    expect(file(result, 'create-copy')).toContain('DROP TABLE "copy"');
+  });
+});

@@ -278,7 +278,8 @@ class Rewriter {
     if ('ViewStmt' in parsed.node) return [entry(this.undoneAsCaller(this.securityInvoker(step, parsed)))];
     if (parsed.effect?.verb === 'drop' && parsed.effect.object.startsWith('view '))
       return [entry(this.undoneAsCaller(step))];
-    if ('CreateTableAsStmt' in parsed.node) this.refuseMaterializedView(step, parsed);
+    if ('CreateTableAsStmt' in parsed.node && parsed.effect?.object.startsWith('view '))
+      this.refuseMaterializedView(step, parsed);
     if (!this.inUse(parsed.table)) return [one];
     switch (parsed.command?.subtype) {
       case 'AT_AddColumn':

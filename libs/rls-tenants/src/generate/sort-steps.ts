@@ -99,6 +99,7 @@ export class StepSorter {
       const found = [node, ...texts].flatMap(relationsOf);
       reads.set(effect.object, new Set([...(reads.get(effect.object) ?? []), ...found]));
     }
+    for (const [view, tables] of reads) this.joinViews(view, tables, reads);
     for (const { table = '', command } of this.parsed.values()) {
       if (command?.subtype !== 'AT_AlterColumnType') continue;
       const [first, ...others] = [...reads].filter(([, tables]) => tables.has(table)).map(([view]) => view);
@@ -109,12 +110,24 @@ export class StepSorter {
     }
   }
 
+  /** Views that are made anew and read each other have one file, in their own order. */
+  private joinViews(view: string, tables: ReadonlySet<string>, all: ReadonlyMap<string, unknown>): void {
+    const subject = this.viewSubject(view);
+    for (const other of tables) {
+      const name = `view ${other}`;
+      if (name === view || !all.has(name)) continue;
+      const former = this.viewSubject(name);
+      for (const one of all.keys()) if (this.viewSubject(one) === former) this.viewSubjects.set(one, subject);
+    }
+  }
+
   /** The steps with their places. @throws RlsConfigurationError for statements that are not known to be safe anywhere. */
   items(): Item[] {
     const items = this.steps.flatMap((step) =>
       step.kind === 'operation' ? [operationItem(step)] : this.statement(step, this.parsed.get(step)!),
     );
     this.checkData();
+    this.checkRenames(items);
     return items;
   }
 
@@ -361,13 +374,40 @@ export class StepSorter {
       if (!written || this.parsed.get(step)?.effect?.object.startsWith('metadata ')) return;
       const tables = new Set(relationsOf(this.parsed.get(step)!.node));
       const after = this.steps.slice(index + 1).find((other) => {
+        if (other.kind === 'operation') return other.phase === 'structure' && tables.has(other.table);
         const parsed = this.parsed.get(other);
-        return parsed?.table !== undefined && tables.has(parsed.table) && changesColumns(parsed);
+        return parsed?.table !== undefined && tables.has(parsed.table) && changesTable(parsed);
       });
-      if (!after) return;
+      const before = this.steps.slice(0, index).find((other) => {
+        const parsed = this.parsed.get(other);
+        return parsed?.command?.subtype === 'AT_DropConstraint' && tables.has(parsed.table!);
+      });
+      if (after) throw dataBetween(step, after, 'before a later statement changes their table', 'before');
+      if (before) throw dataBetween(step, before, 'after a constraint of their table is dropped', 'after');
+    });
+  }
+
+  /** Names change with the structure: what used the old one before, and runs later, would not find it. */
+  private checkRenames(items: readonly Item[]): void {
+    const late = new Set(
+      items.filter(({ stage }) => stage !== 'structure').flatMap(({ step }) => originsOf(step)),
+    );
+    this.steps.forEach((step, index) => {
+      const [change] = this.parsed.get(step)?.changes ?? [];
+      if (change?.kind !== 'rename' || change.table === undefined) return;
+      const { table, from, object } = change;
+      const user = this.steps.slice(0, index).find((other) => {
+        const parsed = this.parsed.get(other);
+        if (!parsed || !originsOf(other).some((sql) => late.has(sql))) return false;
+        if (!relationsOf(parsed.node).includes(table)) return false;
+        return (
+          object !== 'column' || tokensOf(parsed.sql).some(({ text }) => text.replaceAll('"', '') === from)
+        );
+      });
+      if (!user) return;
       throw new RlsConfigurationError(
-        `Rows are written before a later statement changes the columns of their table: ${shorten((step as SqlStep).up)} … ${shorten((after as SqlStep).up)}`,
-        'Move the statement that writes rows into a migration of its own, before this one.',
+        `A statement that runs in a later file uses a name that is changed after it: ${shorten((user as SqlStep).up)} … ${shorten((step as SqlStep).up)}`,
+        'Move the statement that renames into a migration of its own, after this one.',
       );
     });
   }
@@ -438,10 +478,24 @@ function addsUnique(step: Step, table: string): boolean {
   return step.kind === 'operation' && step.table === table && step.imports.includes('uniqueConstraint');
 }
 
-function changesColumns({ changes, command }: ParsedSql): boolean {
+/** Commands under which a statement that writes rows does something else. */
+const SWITCHES =
+  /^AT_(?:ColumnDefault|(?:Enable|Disable|Force|NoForce)RowSecurity|(?:Enable|Disable)(?:Always|Replica)?Trig\w*)$/;
+
+function changesTable({ changes, command, effect }: ParsedSql): boolean {
   return (
     changes.some(({ kind }) => kind === 'rename' || kind === 'column-type') ||
-    command?.subtype === 'AT_ColumnDefault'
+    SWITCHES.test(command?.subtype ?? '') ||
+    /^(?:trigger|policy) /.test(effect?.object ?? '')
+  );
+}
+
+function dataBetween(write: Step, other: Step, when: string, place: string): RlsConfigurationError {
+  const [first, second] = place === 'before' ? [write, other] : [other, write];
+  const text = (step: Step) => shorten(step.kind === 'sql' ? step.up : step.code);
+  return new RlsConfigurationError(
+    `Rows are written ${when}: ${text(first)} … ${text(second)}`,
+    `Move the statement that writes rows into a migration of its own, ${place} this one, with what it needs around it.`,
   );
 }
 

@@ -176,6 +176,7 @@ function tableOf(node: Node): string | undefined {
   const relation = (value?.relation ?? value?.table ?? value?.view) as RangeVar | undefined;
   if (typeof relation?.relname === 'string') return tableName(relation);
   if ('GrantStmt' in node) return relationsOf(node)[0];
+  if (isTableOfQuery(node)) return tableName(node.CreateTableAsStmt.into!.rel!);
   if ('CommentStmt' in node) return commentedTable(node.CommentStmt.objtype, node.CommentStmt.object);
   if ('DropStmt' in node) {
     const { removeType, objects = [] } = node.DropStmt;
@@ -184,6 +185,11 @@ function tableOf(node: Node): string | undefined {
     if (removeType === 'OBJECT_POLICY' || removeType === 'OBJECT_TRIGGER') return pathOf(parts.slice(0, -1));
   }
   return undefined;
+}
+
+/** `CREATE TABLE … AS`, which PostgreSQL parses like a materialized view. */
+function isTableOfQuery(node: Node): node is Extract<Node, { CreateTableAsStmt: unknown }> {
+  return 'CreateTableAsStmt' in node && node.CreateTableAsStmt.objtype !== 'OBJECT_MATVIEW';
 }
 
 function commentedTable(objtype: string | undefined, object: Node | undefined): string | undefined {
@@ -228,7 +234,10 @@ function effectOf(node: Node, command: AlterTableCmd | undefined): Effect | unde
   if ('CreatePolicyStmt' in node)
     return create(`policy ${tableOf(node)}.${node.CreatePolicyStmt.policy_name ?? ''}`);
   if ('ViewStmt' in node) return create(`view ${tableOf(node)}`);
-  if ('CreateTableAsStmt' in node) return create(`view ${tableName(node.CreateTableAsStmt.into!.rel!)}`);
+  if ('CreateTableAsStmt' in node) {
+    const kind = isTableOfQuery(node) ? 'table' : 'view';
+    return create(`${kind} ${tableName(node.CreateTableAsStmt.into!.rel!)}`);
+  }
   if ('CreateSeqStmt' in node) return create(`sequence ${tableName(node.CreateSeqStmt.sequence!)}`);
   if ('CreateSchemaStmt' in node) return create(`schema ${node.CreateSchemaStmt.schemaname}`);
   if ('CreateExtensionStmt' in node) return create(`extension ${node.CreateExtensionStmt.extname}`);
