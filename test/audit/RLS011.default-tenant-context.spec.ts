@@ -49,7 +49,10 @@ describe('RLS011 default-tenant-context', () => {
     url.searchParams.set('options', `-c rls.current_tenant=${B}`);
     await withQuery(url.toString(), async (query) => {
       expect(await query('SELECT body FROM note')).toEqual([{ body: 'b' }]);
-      const { findings } = await auditTables(query, [db.note], { adminRole: db.roles.admin });
+      const { findings } = await auditTables(query, [db.note], {
+        adminRole: db.roles.admin,
+        scope: 'declared',
+      });
       expect(findings).toMatchObject([
         { ruleId: 'RLS011', message: expect.stringContaining('A fresh connection') },
       ]);
