@@ -16,4 +16,6 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   testTimeout: 30_000,
+  // Half of the work is the server's; one worker alone would leave a machine of two cores idle.
+  maxWorkers: 2,
 };

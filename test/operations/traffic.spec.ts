@@ -11,9 +11,9 @@ import { underTraffic, type Traffic } from './support/traffic.js';
 /** How long an operation may wait for a lock here, and with it whoever queues behind it. Milliseconds. */
 const LOCK_TIMEOUT = 250;
 /** How much longer a statement may take on a machine that runs all the suites: far less than {@link REPORT} goes on. */
-const MARGIN = 1_500;
+const MARGIN = 3_000;
 /** How long a transaction stays open that has read every table, so that each strong lock must be waited for. */
-const REPORT = 4_000;
+const REPORT = 6_000;
 /** Between two statements of a reader or writer, of which there are many at once here. */
 const PAUSE = 20;
 
