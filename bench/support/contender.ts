@@ -1,6 +1,8 @@
 /** What is done with each contender, in the terms of its own ORM. */
 export type Operation = 'findOneBy' | 'page' | 'insert' | 'transaction' | 'stream';
 export const OPERATIONS: readonly Operation[] = ['findOneBy', 'page', 'insert', 'transaction', 'stream'];
+/** What needs no transaction of its own. */
+export const AUTOCOMMIT: readonly Operation[] = ['findOneBy', 'page', 'insert'];
 
 export const PAGE_ROWS = 50;
 export const STREAM_ROWS = 10_000;

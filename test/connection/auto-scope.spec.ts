@@ -1,4 +1,4 @@
-import type { DataSource, Logger } from 'typeorm';
+import { In, type DataSource, type Logger } from 'typeorm';
 import { adminContext, tenantContext } from '../../libs/rls-tenants/src/context/tenant-context.js';
 import { A, B, Country, Note, Notebook, NOTES } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
@@ -77,6 +77,25 @@ describe('auto-scope', () => {
     const text = sql.join('\n');
     for (const part of expected) expect(text).toContain(part);
     expect(text).not.toContain(B);
+  });
+
+  it('adds nothing to a find by the whole primary key: there is nothing left to estimate', async () => {
+    const [other] = await db.asSuperuser<{ id: number }>(
+      `SELECT id FROM note WHERE tenant_id = '${B}' LIMIT 1`,
+    );
+    const notes = ds.getRepository(Note);
+    const found = await tenantContext(A, () => notes.findOneBy({ id: other!.id }));
+    expect(found).toBeNull(); // the policy decides
+    expect(sql.join('\n')).not.toContain(A);
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['a list of keys', () => ds.getRepository(Note).findBy({ id: In([1, 2]) })],
+    ['an OR of keys', () => ds.getRepository(Note).findBy([{ id: 1 }, { id: 2 }])],
+    ['a key that is not given', () => ds.getRepository(Note).findBy({ body: 'a1' })],
+  ])('adds the tenant to a find by %s', async (_name, operation) => {
+    await tenantContext(A, operation);
+    expect(sql.join('\n')).toContain(scope('Note'));
   });
 
   it('keeps the rows of a left join that has no match', async () => {

@@ -1,7 +1,6 @@
 import { QueryBuilder, SelectQueryBuilder, type DataSource, type EntityMetadata } from 'typeorm';
 import { currentTenantContext } from '../context/tenant-context.js';
 import { tenantColumnOf } from '../entities/tenant-tables.js';
-import { quoteLiteral } from '../policies/index.js';
 import { Isolation } from './isolation.js';
 
 // TypeORM replaces `alias.property` and `:parameter` in the text it generates, literals included.
@@ -31,6 +30,8 @@ interface Builder {
     extraAppendedAndWhereCondition: string;
     joinAttributes: JoinAttribute[];
   };
+  /** Of `find`, `findOne` and the like; undefined on a query builder of the application's own. */
+  findOptions?: { where?: unknown };
   escape(name: string): string;
   createWhereExpression(): string;
   createJoinExpression(): string;
@@ -42,7 +43,8 @@ let installed = false;
  * Adds `tenant_id = <literal>` to what TypeORM generates for isolated data sources: to the WHERE clause of selects,
  * updates, deletes and soft deletes, where TypeORM adds its own soft-delete condition, and to the ON clause of joins.
  * The literal gives the planner the tenant's own statistics and prunes partitions at plan time; isolation never
- * depends on it. Query builders of other data sources are left alone.
+ * depends on it. Query builders of other data sources are left alone, and so is a find by the whole primary key: there
+ * is one row at most to be found, and planning one more condition would only cost time.
  */
 export function installAutoScope(): void {
   if (installed) return;
@@ -82,9 +84,10 @@ export function installAutoScope(): void {
 function mainCondition(builder: Builder): string | undefined {
   const { mainAlias, aliasNamePrefixingEnabled } = builder.expressionMap;
   const column = mainAlias?.hasMetadata ? tenantColumnOf(mainAlias.metadata) : undefined;
-  const literal = column && tenantLiteral(builder);
+  if (column === undefined || findsByPrimaryKey(builder, mainAlias!.metadata)) return undefined;
+  const literal = tenantLiteral(builder);
   if (literal === undefined) return undefined;
-  const name = builder.escape(column!.databaseName);
+  const name = builder.escape(column.databaseName);
   return aliasNamePrefixingEnabled
     ? `${builder.escape(mainAlias!.name)}.${name} = ${literal}`
     : `${name} = ${literal}`;
@@ -101,9 +104,20 @@ function joinCondition(builder: Builder, join: JoinAttribute, literal: string): 
   return conditions.filter(Boolean).join(' AND ') || undefined;
 }
 
+function findsByPrimaryKey({ findOptions }: Builder, { primaryColumns }: EntityMetadata): boolean {
+  const where = findOptions?.where;
+  // An array is an OR.
+  if (typeof where !== 'object' || where === null || Array.isArray(where)) return false;
+  return primaryColumns.every(({ propertyName }) => {
+    const value = (where as Record<string, unknown>)[propertyName];
+    return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint';
+  });
+}
+
 function tenantLiteral(builder: Builder): string | undefined {
   const isolation = Isolation.get(builder.dataSource ?? builder.connection);
-  if (!isolation?.autoScope) return undefined;
-  const tenantId = isolation.fronts.tenantIdOf(currentTenantContext());
-  return tenantId !== undefined && SAFE_IN_TYPEORM_TEXT.test(tenantId) ? quoteLiteral(tenantId) : undefined;
+  const state = currentTenantContext();
+  if (!isolation?.autoScope || state.kind !== 'tenant') return undefined;
+  const front = isolation.fronts.of(state, false);
+  return SAFE_IN_TYPEORM_TEXT.test(front.value) ? front.literal : undefined;
 }

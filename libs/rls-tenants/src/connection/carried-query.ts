@@ -2,7 +2,15 @@ import type { TenantContextState } from '../context/tenant-context.js';
 import { frontError } from './connection-errors.js';
 import type { Carrying } from './carrying.js';
 import type { Front } from './front.js';
-import type { PgConnection, PgQuery, PgQueryClass, PgServerError } from './pg-internals.js';
+import type {
+  PgCommandComplete,
+  PgConnection,
+  PgDataRow,
+  PgQuery,
+  PgQueryClass,
+  PgServerError,
+} from './pg-internals.js';
+import type { FrontForm } from './prepared-front.js';
 
 /** A `pg.Query` that sends the tenant in front of itself and swallows the answer to that. */
 export interface CarriedQuery extends PgQuery {
@@ -28,6 +36,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     declare carrying: Carrying | undefined;
     declare state: TenantContextState;
     private front: Front | undefined;
+    private form: FrontForm = 'unnamed';
     // True until the front's CommandComplete: what arrives before it answers the front.
     private swallowing = false;
     private textPrefixed = false;
@@ -48,7 +57,8 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
 
     override prepare(connection: PgConnection): void {
       if (this.front === undefined) return super.prepare(connection);
-      if (connection.stream.writable) connection.stream.write(this.front.messages);
+      this.form = this.carrying!.prepared.form(this.front);
+      if (connection.stream.writable) connection.stream.write(messagesOf(this.front, this.form));
       this.swallowing = true;
       super.prepare(connection);
       // The client books ParseComplete under the active query's name; the first one answers the front.
@@ -60,13 +70,18 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       if (!this.swallowing) super.handleRowDescription(message);
     }
 
-    override handleDataRow(message: unknown): void {
+    override handleDataRow(message: PgDataRow): void {
       if (!this.swallowing) super.handleDataRow(message);
+      else if (this.form === 'asking') this.carrying!.prepared.backendIs(message.fields.at(-1) ?? null);
     }
 
-    override handleCommandComplete(message: unknown, connection: PgConnection): void {
-      if (!this.swallowing) return super.handleCommandComplete(message, connection);
+    override handleCommandComplete(message: PgCommandComplete, connection: PgConnection): void {
+      if (!this.swallowing) {
+        this.carrying?.prepared.completed(message.text);
+        return super.handleCommandComplete(message, connection);
+      }
       this.swallowing = false;
+      this.carrying!.prepared.succeeded(this.form);
       if (this.hiddenName !== undefined) this.name = this.hiddenName;
     }
 
@@ -76,6 +91,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       if (this.textPrefixed) shiftPosition(error, this.front);
       if (!this.swallowing) return super.handleError(error, connection);
       this.swallowing = false;
+      this.carrying!.prepared.failed(this.form, error);
       if (this.hiddenName !== undefined) {
         this.name = this.hiddenName;
         delete connection.submittedNamedStatements?.[this.hiddenName];
@@ -83,6 +99,19 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       super.handleError(frontError(error), connection);
     }
   };
+}
+
+function messagesOf(front: Front, form: FrontForm): Buffer {
+  switch (form) {
+    case 'unnamed':
+      return front.messages;
+    case 'asking':
+      return front.askingMessages;
+    case 'preparing':
+      return front.preparingMessages;
+    case 'prepared':
+      return front.preparedMessages;
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { captureScope } from '../context/keep-context.js';
-import { currentTenantContext, type TenantContextState } from '../context/tenant-context.js';
+import { currentTenantContext } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
 import { carriedQueryClass, type CarriedQuery } from './carried-query.js';
 import { carrySubmittable } from './carried-submittable.js';
@@ -31,7 +31,8 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     const alone = text !== undefined && isTransactionControl(text);
     const carrier = alone ? undefined : carrying;
     if (isSubmittable(config)) {
-      if (!alone) isolation.assertAllowed(state, text);
+      const refused = alone ? undefined : isolation.refusal(state, text);
+      if (refused) throw refused;
       return query.call(client, carrySubmittable(config, state, carrier), values, callback);
     }
 
@@ -39,7 +40,7 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     statement.carrying = carrier;
     statement.state = state;
     statement.query_timeout = (config as { query_timeout?: number }).query_timeout!;
-    const refused = alone ? undefined : refusal(isolation, state, text);
+    const refused = alone ? undefined : isolation.refusal(state, text);
     if (!statement.callback) return send(client, query, statement, refused);
     if (typeof statement.callback !== 'function') throw new TypeError('callback is not a function'); // as pg's
     // The socket calls back in the context of whoever opened the connection.
@@ -74,19 +75,6 @@ function send(
     };
     query.call(client, statement);
   });
-}
-
-function refusal(
-  isolation: Isolation,
-  state: TenantContextState,
-  text: string | undefined,
-): Error | undefined {
-  try {
-    isolation.assertAllowed(state, text);
-    return undefined;
-  } catch (error) {
-    return error as Error;
-  }
 }
 
 function isSubmittable(config: unknown): config is Submittable {

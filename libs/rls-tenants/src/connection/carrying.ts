@@ -1,12 +1,14 @@
 import type { TenantContextState } from '../context/tenant-context.js';
 import type { Front, Fronts } from './front.js';
 import type { PgClient, TransactionStatus } from './pg-internals.js';
+import { PreparedFront } from './prepared-front.js';
 
 /**
  * Decides, for one client, what each statement carries. It tracks nothing that could go stale: the tenant is carried
  * with every statement, because `ROLLBACK TO SAVEPOINT` restores an earlier value behind any tracker's back.
  */
 export class Carrying {
+  readonly prepared: PreparedFront;
   private readonly status: () => TransactionStatus | null;
   // Sticky until the client is seen idle: errs towards carrying the role back, never towards leaving it.
   private roleMayBeAdmin = false;
@@ -15,6 +17,7 @@ export class Carrying {
     private readonly client: PgClient,
     private readonly fronts: Fronts,
   ) {
+    this.prepared = new PreparedFront(client);
     this.status = client.getTransactionStatus ? () => client.getTransactionStatus!() : trackStatus(client);
   }
 

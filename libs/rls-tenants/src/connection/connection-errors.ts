@@ -1,11 +1,21 @@
-import { RlsConfigurationError, RlsViolationError } from '../errors.js';
+import { RlsConfigurationError, RlsTenantsError, RlsViolationError } from '../errors.js';
 import type { PgServerError } from './pg-internals.js';
 
 // insufficient_privilege, invalid_parameter_value (no such role), undefined_object
 const FRONT_REFUSED = new Set(['42501', '22023', '42704']);
 
+// invalid_sql_statement_name
+const FRONT_FORGOTTEN = '26000';
+
 /** What an error of the front itself means; errors that merely struck while it ran (a lost connection) stay. */
 export function frontError(error: PgServerError): PgServerError {
+  if (error.code === FRONT_FORGOTTEN) {
+    return new RlsTenantsError(
+      'The statement was not run: PostgreSQL has forgotten the prepared statement that carries the tenant.',
+      'Run it again: this connection carries without preparing from now on. Something deallocated all prepared statements (DEALLOCATE ALL inside a function), or a pooler that passes on process ids moved the connection.',
+      { cause: error },
+    );
+  }
   if (!FRONT_REFUSED.has(error.code ?? '')) return error;
   return new RlsConfigurationError(
     `PostgreSQL refused to carry the tenant context: ${error.message}.`,

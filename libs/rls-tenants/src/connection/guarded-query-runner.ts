@@ -18,16 +18,17 @@ export function guardQueryRunners({ driver }: DataSource, isolation: Isolation):
 
 function guard(runner: QueryRunner, isolation: Isolation): void {
   const { query, stream } = runner;
-  runner.query = async (...args: Parameters<QueryRunner['query']>) => {
-    isolation.assertAllowed(currentTenantContext(), args[0]);
-    try {
-      return await query.apply(runner, args);
-    } catch (error) {
-      throw violationError(error);
-    }
+  // Not an async function: its promises would cost each statement a microsecond or two while Node.js 20 tracks them.
+  runner.query = ((...args: Parameters<QueryRunner['query']>) => {
+    const refused = isolation.refusal(currentTenantContext(), args[0]);
+    return refused ? Promise.reject(refused) : query.apply(runner, args).catch(throwViolation);
+  }) as QueryRunner['query'];
+  runner.stream = (...args: Parameters<QueryRunner['stream']>) => {
+    const refused = isolation.refusal(currentTenantContext(), args[0]);
+    return refused ? Promise.reject(refused) : stream.apply(runner, args);
   };
-  runner.stream = async (...args: Parameters<QueryRunner['stream']>) => {
-    isolation.assertAllowed(currentTenantContext(), args[0]);
-    return stream.apply(runner, args);
-  };
+}
+
+function throwViolation(error: unknown): never {
+  throw violationError(error);
 }

@@ -59,20 +59,17 @@ export class Isolation {
   }
 
   /**
-   * Refuses what must not reach PostgreSQL, before any I/O.
+   * Why a statement must not reach PostgreSQL; undefined if it may. To be asked before any I/O.
    *
-   * @throws InvalidTenantIdError if the context's tenant id is not of the data source's type.
-   * @throws NoTenantContextError for nobody, if the statement names a tenant-scoped table (or has no text to read).
+   * @returns InvalidTenantIdError if the context's tenant id is not of the data source's type; NoTenantContextError for
+   * nobody, if the statement names a tenant-scoped table (or has no text to read).
    */
-  assertAllowed(state: TenantContextState, text: string | undefined): void {
-    if (state.kind !== 'nobody') {
-      this.fronts.of(state, false);
-      return;
-    }
-    if (!this.throwOnMissingTenant) return;
+  refusal(state: TenantContextState, text: string | undefined): Error | undefined {
+    if (state.kind !== 'nobody') return this.fronts.refusal(state);
+    if (!this.throwOnMissingTenant) return undefined;
     const table = text === undefined ? 'of unknown name' : this.guard.namedTable(text);
-    if (table === undefined) return;
-    throw new NoTenantContextError(
+    if (table === undefined) return undefined;
+    return new NoTenantContextError(
       `A statement on tenant-scoped table "${table}" has no tenant context.`,
       "Run it inside tenantContext(tenantId, fn) or a request whose tenant was resolved; for all tenants, adminContext(reason, fn). With onMissingTenant: 'empty' it would see no rows.",
     );

@@ -41,6 +41,15 @@ export interface PgServerError extends Error {
   position?: string;
 }
 
+export interface PgDataRow {
+  fields: (string | null)[];
+}
+
+export interface PgCommandComplete {
+  /** The command tag: `SELECT 1`. */
+  text?: string;
+}
+
 /** `pg.Query`: one statement, from the text to the result. */
 export interface PgQuery extends Submittable {
   text: string;
@@ -51,8 +60,8 @@ export interface PgQuery extends Submittable {
   prepare(connection: PgConnection): void;
   submit(connection: PgConnection): Error | null;
   handleRowDescription(message: unknown): void;
-  handleDataRow(message: unknown): void;
-  handleCommandComplete(message: unknown, connection: PgConnection): void;
+  handleDataRow(message: PgDataRow): void;
+  handleCommandComplete(message: PgCommandComplete, connection: PgConnection): void;
   handleError(error: PgServerError, connection: PgConnection): void;
 }
 
@@ -61,6 +70,8 @@ export type PgQueryClass = new (config: unknown, values?: unknown, callback?: un
 export interface PgClient {
   connection: PgConnection;
   pipeline?: boolean;
+  /** Of the backend, as the server (or a pooler) said when the client connected. */
+  processID?: number | null;
   /** Since pg 8.21; before, the status is read off ReadyForQuery. */
   getTransactionStatus?(): TransactionStatus | null;
   query(config: unknown, values?: unknown, callback?: unknown): unknown;

@@ -1,0 +1,4 @@
+import { describeMachine } from '../../support/machine.js';
+
+/** Of the workspace's own packages. */
+export const VERSIONS = describeMachine().packages;

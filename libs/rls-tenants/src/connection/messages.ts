@@ -1,0 +1,52 @@
+/** Messages of PostgreSQL's extended query protocol, as bytes. They use the unnamed portal. */
+
+/** Parse: makes `sql` the statement of that name; the unnamed one is replaced, any other must not exist. */
+export function parse(statementName: string, sql: string): Buffer {
+  return message('P', text(statementName), text(sql), int16(0));
+}
+
+/** Bind: gives the statement its one parameter, as text. */
+export function bind(statementName: string, value: string): Buffer {
+  const parameter = Buffer.from(value);
+  return message(
+    'B',
+    text(''),
+    text(statementName),
+    int16(0),
+    int16(1),
+    int32(parameter.length),
+    parameter,
+    int16(0),
+  );
+}
+
+/** Execute. Without a Describe before it no RowDescription comes back. */
+export function execute(): Buffer {
+  return message('E', text(''), int32(0));
+}
+
+/** Close: forgets the statement of that name; no error if there is none. */
+export function close(statementName: string): Buffer {
+  return message('C', Buffer.from('S'), text(statementName));
+}
+
+function message(type: string, ...parts: Buffer[]): Buffer {
+  const body = Buffer.concat(parts);
+  return Buffer.concat([Buffer.from(type), int32(body.length + 4), body]);
+}
+
+function text(value: string): Buffer {
+  return Buffer.from(`${value}\0`);
+}
+
+function int16(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeInt16BE(value);
+  return bytes;
+}
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32BE(value);
+  return bytes;
+}

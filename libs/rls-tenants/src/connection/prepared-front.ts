@@ -1,0 +1,54 @@
+import type { Front } from './front.js';
+import type { PgClient, PgServerError } from './pg-internals.js';
+
+/** What a statement sent in front of itself, as far as the answer says something about the connection. */
+export type FrontForm = 'unnamed' | 'asking' | 'preparing' | 'prepared';
+
+const INVALID_STATEMENT_NAME = '26000';
+const FORGETTING_COMMANDS = new Set(['DISCARD ALL', 'DEALLOCATE ALL']);
+
+/**
+ * Decides whether one connection's fronts are a prepared statement, which PostgreSQL parses and plans once: that
+ * spares the server about two thirds of a front.
+ *
+ * Only a connection that has one backend to itself may prepare: a pooler hands each transaction to another backend,
+ * where the statement may not exist. The connection's first front finds out by asking for the backend's process id,
+ * which a client is also told when it connects; PgBouncer and its like tell one of their own. Test: "behind PgBouncer
+ * it is never prepared".
+ */
+export class PreparedFront {
+  private next: FrontForm = 'asking';
+  private underWay = false;
+
+  constructor(private readonly client: PgClient) {}
+
+  /** The form in which the front of the next statement goes out. To be called when it is about to be written. */
+  form(front: Front): FrontForm {
+    if (front.statementName === undefined || this.underWay) return 'unnamed';
+    this.underWay = this.next === 'asking' || this.next === 'preparing';
+    return this.next;
+  }
+
+  /** The row that answers a front that asked. */
+  backendIs(processId: string | null): void {
+    this.next = processId === String(this.client.processID) ? 'preparing' : 'unnamed';
+  }
+
+  /** A front was answered. */
+  succeeded(form: FrontForm): void {
+    if (form === 'preparing') this.next = 'prepared';
+    if (form !== 'unnamed') this.underWay = false;
+  }
+
+  /** A front was refused; where the prepared statement is gone, this connection does without from then on. */
+  failed(form: FrontForm, error: PgServerError): void {
+    if (form === 'prepared' && error.code === INVALID_STATEMENT_NAME) this.next = 'unnamed';
+    if (form !== 'unnamed') this.underWay = false;
+  }
+
+  /** A statement of the application was answered with this command tag. */
+  completed(command: string | undefined): void {
+    if (this.next === 'prepared' && command !== undefined && FORGETTING_COMMANDS.has(command))
+      this.next = 'preparing';
+  }
+}
