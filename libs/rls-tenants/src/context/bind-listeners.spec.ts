@@ -72,6 +72,27 @@ describe('bindListeners', () => {
     expect(Object.getOwnPropertyDescriptors(emitter)).toEqual(before);
   });
 
+  it('binds where a middleware gave the emitter methods of its own, and calls those', () => {
+    const own = jest.fn((event: string, listener: () => void) =>
+      EventEmitter.prototype.on.call(emitter, event, listener),
+    );
+    Object.assign(emitter, { on: own });
+    bindListeners(emitter);
+    tenantContext('a', () => emitter.on('event', hear));
+    tenantContext('b', () => emitter.addListener('event', hear));
+    emitter.emit('event');
+    expect(heard).toEqual(['a', 'b']);
+    expect(own).toHaveBeenCalledTimes(1);
+  });
+
+  it('leaves other emitters of the same class alone', () => {
+    bindListeners(emitter);
+    const other = new EventEmitter();
+    tenantContext('a', () => other.on('event', hear));
+    tenantContext('b', () => other.emit('event'));
+    expect(heard).toEqual(['b']);
+  });
+
   it('leaves no listener behind when a pipe into it ends', async () => {
     const target = new PassThrough();
     bindListeners(target);

@@ -10,29 +10,43 @@ const resolvedByMiddleware = new WeakMap<object, string>();
 /**
  * Resolves, validates and authorizes the tenant of a request. The resolver and `authorize` run for nobody.
  *
- * @returns the tenant id in PostgreSQL's text form, or `undefined` if the request has no tenant.
+ * @returns the tenant id in PostgreSQL's text form, or `undefined` if the request has no tenant; a promise of it only
+ * where the resolver or `authorize` gave one: promises are what a request would pay most for.
  * @throws InvalidTenantIdError if what was resolved is no tenant id of `tenantIdType`.
  * @throws TenantAccessDeniedError if `authorize` returns anything but `true`.
  * @throws whatever the resolver or `authorize` throws.
  */
-export async function resolveRequest(
+export function resolveRequest(
   options: TenantContextOptions,
   request: TenantRequest,
-): Promise<string | undefined> {
-  return withoutTenant(async () => {
-    const resolved = await options.resolveTenant(request);
-    if (resolved === undefined || resolved === null) return undefined;
-    const tenantId = parseTenantId(options.tenantIdType, resolved);
-    // Unknown: a truthy answer of untyped code, such as a row, is not yet a yes.
-    const authorized: unknown = options.authorize ? await options.authorize(tenantId, request) : true;
-    if (authorized !== true) {
-      throw new TenantAccessDeniedError(
-        `\`authorize\` refused the caller tenant ${JSON.stringify(tenantId)}.`,
-        '`authorize` must return true for each tenant that the caller may act for.',
-      );
-    }
-    return tenantId;
-  });
+): Awaitable<string | undefined> {
+  return withoutTenant(() =>
+    whenSettled(options.resolveTenant(request), (resolved) => {
+      if (resolved === undefined || resolved === null) return undefined;
+      const tenantId = parseTenantId(options.tenantIdType, resolved);
+      if (!options.authorize) return tenantId;
+      return whenSettled(options.authorize(tenantId, request), (authorized: unknown) => {
+        // A truthy answer of untyped code, such as a row, is not yet a yes.
+        if (authorized === true) return tenantId;
+        throw new TenantAccessDeniedError(
+          `\`authorize\` refused the caller tenant ${JSON.stringify(tenantId)}.`,
+          '`authorize` must return true for each tenant that the caller may act for.',
+        );
+      });
+    }),
+  );
+}
+
+/** A value, or the promise of one. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** What `await` does, without a promise where there is none to wait for. */
+export function whenSettled<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return isThenable(value) ? Promise.resolve(value).then(next) : next(value);
+}
+
+function isThenable<T>(value: Awaitable<T>): value is Promise<T> {
+  return typeof (value as Promise<T> | null | undefined)?.then === 'function';
 }
 
 /** Remembers what the middleware resolved, so that the interceptor does not resolve it again. */

@@ -12,7 +12,7 @@ import { bindListeners } from './bind-listeners.js';
 import { handlerScope, type HandlerScope } from './handler-scope.js';
 import { toHttpError } from './http-errors.js';
 import { keepContext } from './keep-context.js';
-import { rawOf, rememberedTenant, resolveRequest } from './resolve-request.js';
+import { rawOf, rememberedTenant, resolveRequest, whenSettled, type Awaitable } from './resolve-request.js';
 import {
   RLS_TENANTS_OPTIONS,
   type TenantContextOptions,
@@ -46,38 +46,36 @@ export class TenantContextInterceptor implements NestInterceptor {
     @Inject(Reflector) private readonly reflector: Reflector,
   ) {}
 
-  intercept(
-    context: ExecutionContext,
-    next: CallHandler,
-  ): Observable<unknown> | Promise<Observable<unknown>> {
+  intercept(context: ExecutionContext, next: CallHandler): Awaitable<Observable<unknown>> {
     const scope = handlerScope(this.reflector, context);
     if (context.getType() === 'http') return this.interceptHttp(scope, context, next);
     if (scope.kind === 'admin') return adminContext(scope.reason, () => keepContext(next.handle()));
     return next.handle();
   }
 
-  private async interceptHttp(
+  private interceptHttp(
     scope: HandlerScope,
     context: ExecutionContext,
     next: CallHandler,
-  ): Promise<Observable<unknown>> {
+  ): Awaitable<Observable<unknown>> {
     const http = context.switchToHttp();
+    const request: TenantRequest = http.getRequest();
     const handle = () => {
-      bindListeners(rawOf(http.getRequest()));
+      bindListeners(rawOf(request));
       bindListeners(rawOf(http.getResponse()));
-      return keepContext(next.handle());
+      return keepContext(next.handle()).pipe(catchError(rethrowAsHttpError));
     };
+    if (scope.kind === 'admin') return adminContext(scope.reason, handle);
     try {
-      const response = await this.run(scope, http.getRequest(), handle);
-      return response.pipe(catchError((error) => throwError(() => toHttpError(error))));
+      const tenantId = rememberedTenant(request) ?? resolveRequest(this.options, request);
+      const entered = whenSettled(tenantId, (resolved) => this.run(scope, resolved, handle));
+      return entered instanceof Promise ? entered.catch(throwHttpError) : entered;
     } catch (error) {
-      throw toHttpError(error);
+      return throwHttpError(error);
     }
   }
 
-  private async run<T>(scope: HandlerScope, request: TenantRequest, fn: () => T): Promise<T> {
-    if (scope.kind === 'admin') return adminContext(scope.reason, fn);
-    const tenantId = rememberedTenant(request) ?? (await resolveRequest(this.options, request));
+  private run<T>(scope: HandlerScope, tenantId: string | undefined, fn: () => T): T {
     if (tenantId !== undefined) return tenantContext(tenantId, fn);
     if (scope.kind === 'optional' || this.options.onMissingTenant === 'empty') return withoutTenant(fn);
     throw new NoTenantContextError(
@@ -85,4 +83,12 @@ export class TenantContextInterceptor implements NestInterceptor {
       'Check that `resolveTenant` finds a tenant in the request, or mark the handler @TenantOptional() or @AdminScoped(reason).',
     );
   }
+}
+
+function throwHttpError(error: unknown): never {
+  throw toHttpError(error);
+}
+
+function rethrowAsHttpError(error: unknown): Observable<never> {
+  return throwError(() => toHttpError(error));
 }
