@@ -1,5 +1,6 @@
+import { profile } from './profile/profile.js';
 import { statements } from './statements/statements.js';
 import type { Part } from './support/part.js';
 
 /** Every part, in the order in which they are run and reported. */
-export const PARTS: readonly Part<unknown>[] = [statements];
+export const PARTS: readonly Part<unknown>[] = [statements, profile];

@@ -2,7 +2,8 @@ import 'reflect-metadata';
 import { DataSource, type Repository } from 'typeorm';
 import { PAGE_ROWS, STREAM_ROWS } from '../../support/contender.js';
 import { serve } from '../../support/serve.js';
-import { NEW_TASK, PlainTask } from './task.js';
+import { PlainTask } from '../../support/plain-task.js';
+import { NEW_TASK } from './task.js';
 import { consume } from './consume.js';
 import { VERSIONS } from './versions.js';
 

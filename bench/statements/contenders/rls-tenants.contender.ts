@@ -4,7 +4,8 @@ import { isolateDataSource, tenantContext } from 'nestjs-rls-tenants';
 import { PAGE_ROWS, STREAM_ROWS } from '../../support/contender.js';
 import { serve } from '../../support/serve.js';
 import { consume } from './consume.js';
-import { NEW_TASK, ScopedTask } from './task.js';
+import { ScopedTask } from '../../support/scoped-task.js';
+import { NEW_TASK } from './task.js';
 import { VERSIONS } from './versions.js';
 
 let dataSource: DataSource;

@@ -2,14 +2,12 @@ import { AsyncResource } from 'node:async_hooks';
 
 type Listener = (...args: unknown[]) => unknown;
 type Method = (this: object, event: string | symbol, listener: Listener) => unknown;
-type Emitter = Record<(typeof ADD)[number] | (typeof REMOVE)[number], Method>;
+type Emitter = Record<'on' | 'addListener' | 'prependListener' | 'off' | 'removeListener', Method>;
 
-const ADD = ['on', 'addListener', 'prependListener'] as const;
-const REMOVE = ['off', 'removeListener'] as const;
+const boundEmitters = new WeakSet<object>();
 
-/** What stands between a bound emitter and its class; one object for all emitters of a class. */
-const boundPrototypes = new WeakMap<object, object>();
-const isBoundPrototype = new WeakSet<object>();
+/** Of a class of emitters: what its instances get in the place of its methods. */
+const boundMethods = new WeakMap<object, Emitter>();
 
 /** Of an emitter: the wrappers of listeners that are wrappers themselves, as those that `once()` adds. */
 const wrappersOf = new WeakMap<object, WeakMap<Listener, Listener>>();
@@ -21,45 +19,47 @@ const wrappersOf = new WeakMap<object, WeakMap<Listener, Listener>>();
  * that a handler pipes into the response goes on after `'drain'`.
  *
  * Listeners that were added before stay as they are: an outsider's listener must not run as the handler's tenant.
- *
- * The emitter gets another prototype, as Express gives it to each request; methods of its own for each emitter would
- * cost ten times as much, and every request pays it.
  */
 export function bindListeners(emitter: unknown): void {
-  if (!isEmitter(emitter)) return;
-  const prototype = Object.getPrototypeOf(emitter) as object;
-  if (isBoundPrototype.has(prototype)) return;
-  replaceMethods(emitter, (name) => Object.hasOwn(emitter, name));
-  Object.setPrototypeOf(emitter, boundPrototypeOf(prototype));
+  if (!isEmitter(emitter) || boundEmitters.has(emitter)) return;
+  boundEmitters.add(emitter);
+  // Every request pays this. Plain assignments of functions that are shared take a tenth of what closures and property
+  // descriptors take; another prototype makes Node.js' own work on the request slower by more than all of it.
+  const methods = hasOwnMethods(emitter) ? bind(emitter) : boundMethodsOf(emitter);
+  emitter.on = methods.on;
+  emitter.addListener = methods.addListener;
+  emitter.prependListener = methods.prependListener;
+  emitter.off = methods.off;
+  emitter.removeListener = methods.removeListener;
 }
 
-function boundPrototypeOf(prototype: object): object {
-  let bound = boundPrototypes.get(prototype);
-  if (bound === undefined) {
-    bound = Object.create(prototype) as object;
-    replaceMethods(bound as Emitter, (name) => name in prototype);
-    boundPrototypes.set(prototype, bound);
-    isBoundPrototype.add(bound);
-  }
-  return bound;
+function boundMethodsOf(emitter: Emitter): Emitter {
+  const prototype = Object.getPrototypeOf(emitter) as Emitter;
+  let methods = boundMethods.get(prototype);
+  if (methods === undefined) boundMethods.set(prototype, (methods = bind(prototype)));
+  return methods;
 }
 
-/** Gives `target` methods of its own in the place of those that it has or inherits and that are `chosen`. */
-function replaceMethods(target: Emitter, chosen: (name: keyof Emitter) => boolean): void {
-  const replace = (name: keyof Emitter, value: Method) =>
-    Object.defineProperty(target, name, { value, configurable: true, writable: true, enumerable: false });
-  for (const name of ADD.filter(chosen)) {
-    const add = target[name];
-    replace(name, function (event, listener) {
-      return add.call(this, event, bindListener(this, listener));
-    });
-  }
-  for (const name of REMOVE.filter(chosen)) {
-    const remove = target[name];
-    replace(name, function (event, listener) {
-      return remove.call(this, event, wrappersOf.get(this)?.get(listener) ?? listener);
-    });
-  }
+function bind({ on, addListener, prependListener, off, removeListener }: Emitter): Emitter {
+  return {
+    on: adding(on),
+    addListener: adding(addListener),
+    prependListener: adding(prependListener),
+    off: removing(off),
+    removeListener: removing(removeListener),
+  };
+}
+
+function adding(add: Method): Method {
+  return function (event, listener) {
+    return add.call(this, event, bindListener(this, listener));
+  };
+}
+
+function removing(remove: Method): Method {
+  return function (event, listener) {
+    return remove.call(this, event, wrappersOf.get(this)?.get(listener) ?? listener);
+  };
 }
 
 function bindListener(emitter: object, listener: Listener): Listener {
@@ -90,5 +90,16 @@ function isEmitter(value: unknown): value is Emitter {
     'prependListener' in value &&
     'off' in value &&
     'removeListener' in value
+  );
+}
+
+/** Middleware may have given the emitter methods of its own, as `compression` does. */
+function hasOwnMethods(emitter: Emitter): boolean {
+  return (
+    Object.hasOwn(emitter, 'on') ||
+    Object.hasOwn(emitter, 'addListener') ||
+    Object.hasOwn(emitter, 'prependListener') ||
+    Object.hasOwn(emitter, 'off') ||
+    Object.hasOwn(emitter, 'removeListener')
   );
 }

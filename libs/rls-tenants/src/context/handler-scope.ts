@@ -13,15 +13,25 @@ export type HandlerScope =
   | { readonly kind: 'optional' }
   | { readonly kind: 'admin'; readonly reason: string };
 
+type Handler = Pick<ExecutionContext, 'getHandler' | 'getClass'>;
+
+// By class and handler: an inherited handler belongs to several classes. Every request asks, and metadata stays.
+const scopes = new WeakMap<object, WeakMap<object, HandlerScope>>();
+
 /**
- * Reads what the handler declares. The method's own decorator beats its class's, so that a class-wide
- * `@AdminScoped` can be narrowed for one method; on the same target `@AdminScoped` beats `@TenantOptional`.
- * A handler that declares nothing needs a tenant.
+ * What the handler declares. The method's own decorator beats its class's, so that a class-wide `@AdminScoped` can be
+ * narrowed for one method; on the same target `@AdminScoped` beats `@TenantOptional`. A handler that declares nothing
+ * needs a tenant.
  */
-export function handlerScope(
-  reflector: Reflector,
-  context: Pick<ExecutionContext, 'getHandler' | 'getClass'>,
-): HandlerScope {
+export function handlerScope(reflector: Reflector, context: Handler): HandlerScope {
+  let ofClass = scopes.get(context.getClass());
+  if (ofClass === undefined) scopes.set(context.getClass(), (ofClass = new WeakMap()));
+  let scope = ofClass.get(context.getHandler());
+  if (scope === undefined) ofClass.set(context.getHandler(), (scope = readScope(reflector, context)));
+  return scope;
+}
+
+function readScope(reflector: Reflector, context: Handler): HandlerScope {
   for (const target of [context.getHandler(), context.getClass()]) {
     const reason = reflector.get<string | undefined>(ADMIN_SCOPED, target);
     if (reason !== undefined) return { kind: 'admin', reason };
