@@ -69,7 +69,11 @@ async function run({ quick, log }: BenchContext): Promise<StatementData> {
   if (contenders === FULL.contenders) await installPeers(log);
   const server = await startServer();
   const direct = await startProxy(server.port);
-  const pgBouncer = await startPgBouncer(server.port, SHARED_CONNECTIONS);
+  const pgBouncer = await startPgBouncer({
+    port: server.port,
+    users: { [APP_ROLE]: '' },
+    poolSize: SHARED_CONNECTIONS,
+  });
   const pooled = await startProxy(pgBouncer.port);
   try {
     log('making the tables');

@@ -23,8 +23,18 @@ export function pgBouncerVersion(): string | undefined {
   }
 }
 
-/** Starts PgBouncer in transaction pooling mode, for every database of the server and any role. */
-export async function startPgBouncer(serverPort: number, poolSize: number): Promise<PgBouncer> {
+export interface PgBouncerOptions {
+  /** Of the PostgreSQL server. */
+  host?: string;
+  port: number;
+  /** Roles that may connect, with the passwords that the server asks for. */
+  users: Record<string, string>;
+  /** Connections to the server, for each role and database. */
+  poolSize: number;
+}
+
+/** Starts PgBouncer in transaction pooling mode, for every database of the server. */
+export async function startPgBouncer(options: PgBouncerOptions): Promise<PgBouncer> {
   const version = pgBouncerVersion();
   if (version === undefined) throw new Error('There is no pgbouncer on this machine: install it first.');
   const home = mkdtempSync(join(tmpdir(), 'rls-bench-pgbouncer-'));
@@ -34,7 +44,7 @@ export async function startPgBouncer(serverPort: number, poolSize: number): Prom
   writeFileSync(
     config,
     `[databases]
-* = host=127.0.0.1 port=${serverPort}
+* = host=${options.host ?? '127.0.0.1'} port=${options.port}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
@@ -42,11 +52,12 @@ unix_socket_dir =
 auth_type = trust
 auth_file = ${join(home, 'users.txt')}
 pool_mode = transaction
-default_pool_size = ${poolSize}
+default_pool_size = ${options.poolSize}
 max_client_conn = 400
 `,
   );
-  writeFileSync(join(home, 'users.txt'), `"app" ""\n"postgres" ""\n`);
+  const users = Object.entries(options.users).map(([role, password]) => `"${role}" "${password}"\n`);
+  writeFileSync(join(home, 'users.txt'), users.join(''));
   const asNobody = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
   const server = spawn('pgbouncer', ['-q', ...asNobody, config], { stdio: 'ignore' });
   await listening(port);
@@ -55,6 +66,7 @@ max_client_conn = 400
     version,
     url: (connectionString) => {
       const pooled = new URL(connectionString);
+      pooled.hostname = '127.0.0.1';
       pooled.port = String(port);
       return pooled.toString();
     },
