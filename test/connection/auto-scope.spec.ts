@@ -1,6 +1,6 @@
 import { In, type DataSource, type Logger } from 'typeorm';
 import { adminContext, tenantContext } from '../../libs/rls-tenants/src/context/tenant-context.js';
-import { A, B, Country, Note, Notebook, NOTES } from '../support/notes.js';
+import { A, B, Country, Note, Notebook, NOTES, Tag } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
 
 describe('auto-scope', () => {
@@ -50,6 +50,25 @@ describe('auto-scope', () => {
       'a join',
       () => ds.createQueryBuilder(Note, 'n').leftJoinAndSelect('n.notebook', 'book').getMany(),
       [scope('n'), scope('book')],
+    ],
+    [
+      'an inner join through a join table',
+      () => ds.createQueryBuilder(Note, 'n').innerJoinAndSelect('n.tags', 'tag').getMany(),
+      [scope('n'), scope('tag'), scope('n_tag')],
+    ],
+    [
+      'an inner join through a join table from its other side',
+      () =>
+        ds
+          .createQueryBuilder(Tag, 'tag')
+          .innerJoin('tag.notes', 'n', 'n.body = :body', { body: 'a1' })
+          .getMany(),
+      [scope('n'), scope('tag'), scope('n_tag')],
+    ],
+    [
+      'a left join through a join table',
+      () => ds.getRepository(Note).find({ relations: { tags: true } }),
+      [scope('Note'), scope('Note__Note_tags')],
     ],
     [
       'pagination with a join',

@@ -19,7 +19,7 @@ export class Note {
   @Column({ type: 'text' }) body!: string;
   @ManyToOne(() => Notebook, (notebook) => notebook.notes, { nullable: true }) notebook!: Notebook | null;
   @ManyToOne(() => Notebook, { nullable: true, lazy: true }) archive!: Promise<Notebook | null>;
-  @ManyToMany(() => Tag, { cascade: ['insert'] }) @JoinTable() tags!: Tag[];
+  @ManyToMany(() => Tag, (tag) => tag.notes, { cascade: ['insert'] }) @JoinTable() tags!: Tag[];
 }
 
 @Entity()
@@ -28,6 +28,7 @@ export class Tag {
   @PrimaryGeneratedColumn() id!: number;
   @TenantColumn() tenantId!: string;
   @Column({ type: 'text' }) name!: string;
+  @ManyToMany(() => Note, (note) => note.tags) notes!: Note[];
 }
 
 /** A global table: no tenant column, no policy. */

@@ -13,10 +13,12 @@ interface Alias {
 }
 
 interface JoinAttribute {
+  direction: 'LEFT' | 'INNER';
   alias: Alias;
   metadata?: EntityMetadata;
   condition?: string | undefined;
-  junctionAlias?: string;
+  /** Throws where the join is not along a relation. */
+  readonly junctionAlias: string;
   relation?: { junctionEntityMetadata?: EntityMetadata };
 }
 
@@ -94,13 +96,17 @@ function mainCondition(builder: Builder): string | undefined {
 }
 
 function joinCondition(builder: Builder, join: JoinAttribute, literal: string): string | undefined {
-  const scope = (alias: string | undefined, metadata: EntityMetadata | undefined) => {
-    const column = alias !== undefined && metadata && tenantColumnOf(metadata);
+  const scope = (alias: string, metadata: EntityMetadata | undefined) => {
+    const column = metadata && tenantColumnOf(metadata);
     return column
       ? `${builder.escape(alias)}.${builder.escape(column.databaseName)} = ${literal}`
       : undefined;
   };
   const conditions = [join.condition && `(${join.condition})`, scope(join.alias.name, join.metadata)];
+  // TypeORM takes no condition for the join table itself. In an inner join this is one; in a left join it would not
+  // reach the join table's scan.
+  const junction = join.direction === 'INNER' ? join.relation?.junctionEntityMetadata : undefined;
+  if (junction && tenantColumnOf(junction)) conditions.push(scope(join.junctionAlias, junction));
   return conditions.filter(Boolean).join(' AND ') || undefined;
 }
 
