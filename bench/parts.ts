@@ -1,6 +1,7 @@
 import { profile } from './profile/profile.js';
 import { statements } from './statements/statements.js';
 import type { Part } from './support/part.js';
+import { throughput } from './throughput/throughput.js';
 
 /** Every part, in the order in which they are run and reported. */
-export const PARTS: readonly Part<unknown>[] = [statements, profile];
+export const PARTS: readonly Part<unknown>[] = [statements, throughput, profile];

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { bindListeners } from './bind-listeners.js';
-import { currentTenantContext, tenantContext } from './tenant-context.js';
+import { currentTenantContext, tenantContext, withoutTenant } from './tenant-context.js';
 
 const who = () => {
   const state = currentTenantContext();
@@ -14,7 +14,8 @@ describe('bindListeners', () => {
   const hear = () => heard.push(who());
 
   beforeEach(() => {
-    emitter = new EventEmitter();
+    // A class of its own: it is the class that binds.
+    emitter = new (class extends EventEmitter {})();
     heard = [];
   });
 
@@ -67,9 +68,12 @@ describe('bindListeners', () => {
 
   it('binds once, however often it is asked', () => {
     bindListeners(emitter);
-    const before = Object.getOwnPropertyDescriptors(emitter);
     bindListeners(emitter);
-    expect(Object.getOwnPropertyDescriptors(emitter)).toEqual(before);
+    tenantContext('a', () => emitter.on('event', hear));
+    const [wrapper] = emitter.rawListeners('event') as { listener?: unknown }[];
+    expect(wrapper!.listener).toBe(hear);
+    emitter.off('event', hear);
+    expect(emitter.listenerCount('event')).toBe(0);
   });
 
   it('binds where a middleware gave the emitter methods of its own, and calls those', () => {
@@ -85,12 +89,26 @@ describe('bindListeners', () => {
     expect(own).toHaveBeenCalledTimes(1);
   });
 
-  it('leaves other emitters of the same class alone', () => {
+  it('leaves listeners alone that are added outside of any context', () => {
+    bindListeners(emitter);
+    emitter.on('event', hear);
+    tenantContext('b', () => emitter.emit('event'));
+    expect(heard).toEqual(['b']);
+    expect(emitter.rawListeners('event')).toEqual([hear]);
+  });
+
+  it('binds to nobody where a context of nobody was entered', () => {
+    bindListeners(emitter);
+    withoutTenant(() => emitter.on('event', hear));
+    tenantContext('b', () => emitter.emit('event'));
+    expect(heard).toEqual(['nobody']);
+  });
+
+  it('leaves other classes alone', () => {
     bindListeners(emitter);
     const other = new EventEmitter();
     tenantContext('a', () => other.on('event', hear));
-    tenantContext('b', () => other.emit('event'));
-    expect(heard).toEqual(['b']);
+    expect(other.rawListeners('event')).toEqual([hear]);
   });
 
   it('leaves no listener behind when a pipe into it ends', async () => {

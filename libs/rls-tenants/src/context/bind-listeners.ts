@@ -1,58 +1,57 @@
 import { AsyncResource } from 'node:async_hooks';
+import { isContextEntered } from './tenant-context.js';
 
 type Listener = (...args: unknown[]) => unknown;
 type Method = (this: object, event: string | symbol, listener: Listener) => unknown;
-type Emitter = Record<'on' | 'addListener' | 'prependListener' | 'off' | 'removeListener', Method>;
+type Emitter = Record<(typeof ADD)[number] | (typeof REMOVE)[number], Method>;
 
-const boundEmitters = new WeakSet<object>();
+const ADD = ['on', 'addListener', 'prependListener'] as const;
+const REMOVE = ['off', 'removeListener'] as const;
+const METHODS = [...ADD, ...REMOVE];
 
-/** Of a class of emitters: what its instances get in the place of its methods. */
-const boundMethods = new WeakMap<object, Emitter>();
+/** Prototypes, and emitters with methods of their own, whose methods bind already. */
+const binding = new WeakSet<object>();
 
 /** Of an emitter: the wrappers of listeners that are wrappers themselves, as those that `once()` adds. */
 const wrappersOf = new WeakMap<object, WeakMap<Listener, Listener>>();
 
 /**
- * From now on each listener added to `emitter` runs in the context in which it was added, instead of the context
- * of whoever emits. For a request and its response that is the HTTP server's, or that of the request before it on the
- * same connection: without this the tenant is lost when a middleware waits for the body by itself, and when a stream
- * that a handler pipes into the response goes on after `'drain'`.
+ * From now on each listener that is added to `emitter` in a tenant context runs in the context in which it was added,
+ * instead of the context of whoever emits. For a request and its response that is the HTTP server's, or that of the
+ * request before it on the same connection: without this the tenant is lost when a middleware waits for the body by
+ * itself, and when a stream that a handler pipes into the response goes on after `'drain'`.
  *
- * Listeners that were added before stay as they are: an outsider's listener must not run as the handler's tenant.
+ * Listeners that were added before, or outside of any context, stay as they are: an outsider's listener must not run
+ * as the handler's tenant.
+ *
+ * It is the class of the emitter that binds, from the first time on: methods defined, or assigned, on each request and
+ * response make Express slower by a quarter, and another prototype for each makes it worse.
  */
 export function bindListeners(emitter: unknown): void {
-  if (!isEmitter(emitter) || boundEmitters.has(emitter)) return;
-  boundEmitters.add(emitter);
-  // Every request pays this. Plain assignments of functions that are shared take a tenth of what closures and property
-  // descriptors take; another prototype makes Node.js' own work on the request slower by more than all of it.
-  const methods = hasOwnMethods(emitter) ? bind(emitter) : boundMethodsOf(emitter);
-  emitter.on = methods.on;
-  emitter.addListener = methods.addListener;
-  emitter.prependListener = methods.prependListener;
-  emitter.off = methods.off;
-  emitter.removeListener = methods.removeListener;
+  if (!isEmitter(emitter)) return;
+  const prototype = Object.getPrototypeOf(emitter) as unknown;
+  if (isEmitter(prototype)) replaceMethods(prototype, METHODS);
+  // Middleware may have given the emitter methods of its own, as `compression` does.
+  if (hasOwnMethods(emitter))
+    replaceMethods(
+      emitter,
+      METHODS.filter((name) => Object.hasOwn(emitter, name)),
+    );
 }
 
-function boundMethodsOf(emitter: Emitter): Emitter {
-  const prototype = Object.getPrototypeOf(emitter) as Emitter;
-  let methods = boundMethods.get(prototype);
-  if (methods === undefined) boundMethods.set(prototype, (methods = bind(prototype)));
-  return methods;
-}
-
-function bind({ on, addListener, prependListener, off, removeListener }: Emitter): Emitter {
-  return {
-    on: adding(on),
-    addListener: adding(addListener),
-    prependListener: adding(prependListener),
-    off: removing(off),
-    removeListener: removing(removeListener),
-  };
+function replaceMethods(target: Emitter, names: readonly (keyof Emitter)[]): void {
+  if (binding.has(target)) return;
+  binding.add(target);
+  for (const name of names) {
+    const method = target[name];
+    const value = (REMOVE as readonly string[]).includes(name) ? removing(method) : adding(method);
+    Object.defineProperty(target, name, { value, configurable: true, writable: true, enumerable: false });
+  }
 }
 
 function adding(add: Method): Method {
   return function (event, listener) {
-    return add.call(this, event, bindListener(this, listener));
+    return add.call(this, event, isContextEntered() ? bindListener(this, listener) : listener);
   };
 }
 
@@ -82,24 +81,9 @@ function bindListener(emitter: object, listener: Listener): Listener {
 }
 
 function isEmitter(value: unknown): value is Emitter {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'on' in value &&
-    'addListener' in value &&
-    'prependListener' in value &&
-    'off' in value &&
-    'removeListener' in value
-  );
+  return typeof value === 'object' && value !== null && METHODS.every((name) => name in value);
 }
 
-/** Middleware may have given the emitter methods of its own, as `compression` does. */
 function hasOwnMethods(emitter: Emitter): boolean {
-  return (
-    Object.hasOwn(emitter, 'on') ||
-    Object.hasOwn(emitter, 'addListener') ||
-    Object.hasOwn(emitter, 'prependListener') ||
-    Object.hasOwn(emitter, 'off') ||
-    Object.hasOwn(emitter, 'removeListener')
-  );
+  return METHODS.some((name) => Object.hasOwn(emitter, name));
 }

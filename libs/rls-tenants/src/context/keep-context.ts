@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { StreamableFile } from '@nestjs/common';
-import { isObservable, map, Observable, Subscriber, type MonoTypeOperatorFunction } from 'rxjs';
+import { isObservable, Observable, Subscriber, type MonoTypeOperatorFunction } from 'rxjs';
 
 /** Runs a function in an asynchronous context that was captured earlier. */
 export type Scope = <T>(fn: () => T) => T;
@@ -43,6 +43,14 @@ export function keepContext<T>(value: T): T {
   return isLazy(value) ? (bind(captureScope(), value) as T) : value;
 }
 
+/** {@link keepContext} for what a handler returns; its errors become those that `reported` makes of them. */
+export function keepHandlerContext(
+  response: Observable<unknown>,
+  reported: (error: unknown) => unknown,
+): Observable<unknown> {
+  return bindObservable(captureScope(), response, reported);
+}
+
 /**
  * An rxjs operator that hands on every value in the context of the subscriber instead of the emitter's. Needed
  * behind a source that several requests share, before operators that query:
@@ -68,6 +76,12 @@ export function captureScope(): Scope {
   return (fn) => resource.runInAsyncScope(fn);
 }
 
+type ErrorMap = (error: unknown) => unknown;
+
+function unchanged<T>(value: T): T {
+  return value;
+}
+
 function isLazy(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
@@ -85,20 +99,43 @@ function bind(scope: Scope, value: unknown): unknown {
   return value;
 }
 
-function bindObservable<T>(scope: Scope, source: Observable<T>): Observable<T> {
-  const bound = new Observable<T>((subscriber) => subscribeIn(scope, source, subscriber));
-  return bound.pipe(map((value) => bind(scope, value) as T));
+function bindObservable<T>(
+  scope: Scope,
+  source: Observable<T>,
+  reported: ErrorMap = unchanged,
+): Observable<T> {
+  return new Observable<T>((subscriber) =>
+    subscribeIn(scope, source, subscriber, (value) => bind(scope, value) as T, reported),
+  );
 }
 
-function subscribeIn<T>(scope: Scope, source: Observable<T>, subscriber: Subscriber<T>): void {
+/** Subscribes in the scope; each value and error goes on as what it is made into. */
+function subscribeIn<T>(
+  scope: Scope,
+  source: Observable<T>,
+  subscriber: Subscriber<T>,
+  handedOn: (value: T) => T = unchanged,
+  reported: ErrorMap = unchanged,
+): void {
   const inner = new Subscriber<T>({
-    next: (value) => scope(() => subscriber.next(value)),
-    error: (error: unknown) => scope(() => subscriber.error(error)),
+    next: (value) => scope(() => handOn(subscriber, value, handedOn)),
+    error: (error: unknown) => scope(() => subscriber.error(reported(error))),
     complete: () => scope(() => subscriber.complete()),
   });
   // Before subscribing: a source that emits at once may be cancelled while it does.
   subscriber.add(() => scope(() => inner.unsubscribe()));
   scope(() => source.subscribe(inner));
+}
+
+function handOn<T>(subscriber: Subscriber<T>, value: T, handedOn: (value: T) => T): void {
+  let next: T;
+  try {
+    next = handedOn(value);
+  } catch (error) {
+    subscriber.error(error); // of a getter or a proxy of the value's own
+    return;
+  }
+  subscriber.next(next);
 }
 
 /** Another object: one iterable may serve many requests, so that what one of them is bound to must not stick to it. */

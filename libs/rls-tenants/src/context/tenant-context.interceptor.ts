@@ -6,12 +6,12 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { catchError, throwError, type Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { NoTenantContextError } from '../errors.js';
 import { bindListeners } from './bind-listeners.js';
 import { handlerScope, type HandlerScope } from './handler-scope.js';
 import { toHttpError } from './http-errors.js';
-import { keepContext } from './keep-context.js';
+import { keepContext, keepHandlerContext } from './keep-context.js';
 import { rawOf, rememberedTenant, resolveRequest, whenSettled, type Awaitable } from './resolve-request.js';
 import {
   RLS_TENANTS_OPTIONS,
@@ -63,7 +63,7 @@ export class TenantContextInterceptor implements NestInterceptor {
     const handle = () => {
       bindListeners(rawOf(request));
       bindListeners(rawOf(http.getResponse()));
-      return keepContext(next.handle()).pipe(catchError(rethrowAsHttpError));
+      return keepHandlerContext(next.handle(), toHttpError);
     };
     if (scope.kind === 'admin') return adminContext(scope.reason, handle);
     try {
@@ -87,8 +87,4 @@ export class TenantContextInterceptor implements NestInterceptor {
 
 function throwHttpError(error: unknown): never {
   throw toHttpError(error);
-}
-
-function rethrowAsHttpError(error: unknown): Observable<never> {
-  return throwError(() => toHttpError(error));
 }

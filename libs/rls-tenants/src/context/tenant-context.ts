@@ -19,6 +19,11 @@ export function currentTenantContext(): TenantContextState {
   return ClsServiceManager.getClsService().get(STATE) ?? NOBODY;
 }
 
+/** True inside of any context that was entered, nobody's included. */
+export function isContextEntered(): boolean {
+  return ClsServiceManager.getClsService().get(STATE) !== undefined;
+}
+
 /**
  * Runs `fn` for one tenant and returns what it returns. The context ends with `fn` (for a promise: when it settles),
  * whether it returns or throws; work started inside and awaited later keeps it. Contexts nest.
