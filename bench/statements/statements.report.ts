@@ -158,25 +158,33 @@ function autocommit({ headline }: StatementData): Target[] {
           .map(({ operation, ratio }) => `${NAMES[operation]} ${figure(ratio.median)}`)
           .join(', '),
         met: ratios.every(({ ratio }) => ratio.median <= most),
-        note: 'What is left is PostgreSQL planning the policy’s sub-select and running the front (about 15 µs, see the profile), and Node.js 20 tracking promises for AsyncLocalStorage (about 6 µs).',
+        note: 'What is left, by the profile below: PostgreSQL runs the front and plans the policy’s sub-select (17 µs of a statement of 170 µs), and Node.js 20 tracks every promise for AsyncLocalStorage (about 10 µs). The profile’s processes run longer before they are measured; there findOneBy takes 1.21 times as long.',
       };
     });
 }
 
 /** Each by how much longer it takes than its own ORM without row-level security. */
-function bestPeer({ contenders, routes }: StatementData): Target[] {
+function bestPeer({ contenders, routes, isolation }: StatementData): Target[] {
   const costs = routes.find(({ via, latency }) => via === 'direct' && latency === 0.5)?.costs;
   if (!costs) return [];
-  const ratioOf = (name: string) => find(costs, name, 'findOneBy').ratio!.median;
-  const peers = contenders.filter(({ name, baseline }) => name !== baseline && name !== LIBRARY);
-  const best = peers.toSorted((a, b) => ratioOf(a.name) - ratioOf(b.name))[0]!;
-  const times = ratioOf(best.name) / ratioOf(LIBRARY);
+  const timesOf = (name: string) =>
+    find(costs, name, 'findOneBy').ratio!.median / find(costs, LIBRARY, 'findOneBy').ratio!.median;
+  const leaks = (name: string) =>
+    isolation.some(({ contender, wrongTenant }) => contender === name && wrongTenant > 0);
+  const peers = contenders
+    .filter(({ name, baseline }) => name !== baseline && name !== LIBRARY)
+    .toSorted((a, b) => timesOf(a.name) - timesOf(b.name));
+  const best = peers[0]!;
+  const safe = peers.find(({ name }) => !leaks(name));
   return [
     {
       what: 'against the best peer, 0.5 ms latency',
       target: `≥ ${LEAST_AGAINST_PEERS} times faster`,
-      measured: `${figure(times)} times (${best.label})`,
-      met: times >= LEAST_AGAINST_PEERS,
+      measured: `${figure(timesOf(best.name))} times (${best.label})`,
+      met: timesOf(best.name) >= LEAST_AGAINST_PEERS,
+      ...(safe && {
+        note: `${best.label} makes three round trips where the library makes one, so that three times is the most there can be. It returns other tenants’ rows behind PgBouncer; against the best peer that does not it is ${figure(timesOf(safe.name))} times (${safe.label}).`,
+      }),
     },
   ];
 }
