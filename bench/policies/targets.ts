@@ -8,6 +8,10 @@ import { RAW_QUERIES } from './queries.sql.js';
 const SIZE_NAMES: Record<TenantSize, string> = { small: 'small tenant', onePercent: '1 %', largest: '30 %' };
 const PAGES = ['pageById', 'pageByCreation'];
 
+const RAW_LIMIT =
+  'The planner does not see through the sub-select which tenant it is, and takes each table’s rows for those of an average tenant: joins multiply the error. With conditions in the statement too ("library, and WHERE") it does not happen. A point query pays for the planning of the sub-select.';
+const ORM_LIMIT = 'What is left is planning the policies’ sub-selects beside the conditions.';
+
 type Ratio = (cell: Cell) => number;
 
 export function targets({ sizes }: PolicyData): Target[] {
@@ -26,11 +30,16 @@ export function targets({ sizes }: PolicyData): Target[] {
       sizes,
       raw,
       (cell) => cell.size !== 'largest',
+      RAW_LIMIT,
     ),
-    atMost('raw SQL under the policy, largest tenant', '1.5', sizes, raw, ({ size }) => size === 'largest'),
-    atMost('the ORM under the policy, largest tenant', '1.10', sizes, orm, ({ size }) => size === 'largest'),
+    atMost('raw SQL under the policy, largest tenant', '1.5', sizes, raw, isLargest, RAW_LIMIT),
+    atMost('the ORM under the policy, largest tenant', '1.10', sizes, orm, isLargest, ORM_LIMIT),
     pageTarget(sizes, againstCase),
   ];
+}
+
+function isLargest({ size }: Cell): boolean {
+  return size === 'largest';
 }
 
 /** Held against the first size of table; what was measured on the others is said too. */
@@ -40,6 +49,7 @@ function atMost(
   sizes: TableSize[],
   ratio: Ratio,
   included: (cell: Cell) => boolean,
+  limitedBy: string,
 ): Target {
   const ratios = sizes.map(({ cells }) =>
     cells.filter(included).map((cell) => ({ cell, value: ratio(cell) })),
@@ -54,7 +64,7 @@ function atMost(
       .join('; '),
     met: missed.length === 0,
     ...(missed.length > 0 && {
-      note: `Missed by ${missed.map(({ cell, value }) => `${name(cell)} (${figure(value)})`).join(', ')}, of ${ratios[0]!.length}.`,
+      note: `Missed by ${missed.map(({ cell, value }) => `${name(cell)} (${figure(value)})`).join(', ')}, of ${ratios[0]!.length}. ${limitedBy}`,
     }),
   };
 }

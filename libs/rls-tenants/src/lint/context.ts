@@ -45,6 +45,8 @@ export interface LintContext {
   readonly sessionSettings: ReadonlySet<string>;
   /** Every migration that was read, in the order in which TypeORM runs them. */
   readonly migrations: readonly Migration[];
+  /** Those of them that change the table or call an operation for it. */
+  migrationsOf(table: string): readonly Migration[];
   isTenantTable(table: string): boolean;
   isPartitioned(table: string): boolean;
   /** The partitioned table that the table is a partition of, directly or by its name; otherwise the table itself. */
@@ -75,6 +77,7 @@ export function lintContext(
   const migrations = files
     .flatMap((file) => file.migrations)
     .sort((a, b) => (a.timestamp ?? Infinity) - (b.timestamp ?? Infinity));
+  const byTable = migrationsByTable(migrations);
   const live = facts?.tables ?? [];
   const withTenant = live.filter(({ hasTenantColumn }) => hasTenantColumn).map(({ table }) => table);
   const tenant = new Set([...tenantTables, ...(facts?.tenantTables ?? []), ...withTenant].map(normalize));
@@ -109,11 +112,30 @@ export function lintContext(
     transactionMode,
     sessionSettings: new Set(defaults.sessionSettings ?? SESSION_SETTINGS),
     migrations,
+    migrationsOf: (table) => byTable.get(table) ?? [],
     isTenantTable: (table) => tenant.has(table),
     isPartitioned: (table) => partitioned.has(table),
     rootOf: (table) =>
       parents.get(table) ?? (known.has(table) ? table : (parentByName(table, partitioned) ?? table)),
   };
+}
+
+/** What asks about a table must not look through the whole history for it. */
+function migrationsByTable(migrations: readonly Migration[]): ReadonlyMap<string, readonly Migration[]> {
+  const byTable = new Map<string, Migration[]>();
+  for (const migration of migrations) {
+    const changed = migration.statements.flatMap((statement) =>
+      statement.changes.flatMap((change) => ('table' in change ? change.table : undefined)),
+    );
+    const named = migration.operations.map(({ table }) => table);
+    for (const table of new Set([...changed, ...named])) {
+      if (table === undefined) continue;
+      const known = byTable.get(table);
+      if (known) known.push(migration);
+      else byTable.set(table, [migration]);
+    }
+  }
+  return byTable;
 }
 
 /** Partitions are named after their parent and a range or a number, or `default`: `finding_2026_jan`, `event_p0`. */

@@ -75,3 +75,13 @@ export function changes<K extends Change['kind']>(
 export function inTransaction(migration: Migration): boolean {
   return migration.transaction !== false;
 }
+
+/** Gathers from all migrations what a rule asks about, once for a whole lint instead of for each migration. */
+export function gathered<T>(gather: (context: LintContext) => T): (context: LintContext) => T {
+  const known = new WeakMap<LintContext, { readonly value: T }>();
+  return (context) => {
+    let entry = known.get(context);
+    if (entry === undefined) known.set(context, (entry = { value: gather(context) }));
+    return entry.value;
+  };
+}

@@ -1,5 +1,5 @@
 import { quoteIdentifier } from '../../policies/index.js';
-import { changes, defineRule } from '../rule.js';
+import { changes, defineRule, gathered } from '../rule.js';
 
 /** MIG023: PostgreSQL refuses DROP INDEX CONCURRENTLY for the index of a partitioned table and for an index that is attached to one. */
 export const partitionedIndexDrop = defineRule({
@@ -9,13 +9,7 @@ export const partitionedIndexDrop = defineRule({
   reason:
     'PostgreSQL refuses DROP INDEX CONCURRENTLY for the index of a partitioned table and for an index that is attached to one.',
   *find(migration, context) {
-    const partitioned = new Map(
-      context.migrations.flatMap((one) =>
-        changes(one, 'up', 'create-index')
-          .filter(({ change }) => change.name !== undefined && context.isPartitioned(change.table))
-          .map(({ change }) => [change.name!, change.table] as const),
-      ),
-    );
+    const partitioned = partitionedIndexes(context);
     for (const { statement, change } of changes(migration, 'up', 'drop-index')) {
       const table = partitioned.get(change.name);
       if (!change.concurrently || table === undefined) continue;
@@ -27,3 +21,14 @@ export const partitionedIndexDrop = defineRule({
     }
   },
 });
+
+const partitionedIndexes = gathered(
+  (context) =>
+    new Map(
+      context.migrations.flatMap((one) =>
+        changes(one, 'up', 'create-index')
+          .filter(({ change }) => change.name !== undefined && context.isPartitioned(change.table))
+          .map(({ change }) => [change.name!, change.table] as const),
+      ),
+    ),
+);

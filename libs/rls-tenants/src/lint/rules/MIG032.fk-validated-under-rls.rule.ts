@@ -33,7 +33,8 @@ export const fkValidatedUnderRls = defineRule({
 });
 
 function foreignKeyNamed(context: LintContext, table: string, name: string) {
-  return context.migrations
+  return context
+    .migrationsOf(table)
     .flatMap(addedForeignKeys)
     .find((key) => key.table === table && key.constraint.name === name)?.constraint;
 }

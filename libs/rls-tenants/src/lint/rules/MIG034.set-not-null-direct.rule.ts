@@ -37,9 +37,11 @@ export const setNotNullDirect = defineRule({
 });
 
 function provenNotNull(context: LintContext, table: string, column: string): boolean {
-  return context.migrations.some((one) =>
-    changes(one, 'up', 'add-constraint').some(
-      ({ change }) => change.table === table && change.constraint.notNullColumn === column,
-    ),
-  );
+  return context
+    .migrationsOf(table)
+    .some((one) =>
+      changes(one, 'up', 'add-constraint').some(
+        ({ change }) => change.table === table && change.constraint.notNullColumn === column,
+      ),
+    );
 }

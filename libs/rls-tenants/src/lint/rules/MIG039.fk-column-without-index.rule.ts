@@ -27,7 +27,8 @@ export const fkColumnWithoutIndex = defineRule({
 });
 
 /** What operations index is not looked into, and what was not read may have indexes. */
-function isKnown({ migrations }: LintContext, table: string): boolean {
+function isKnown(context: LintContext, table: string): boolean {
+  const migrations = context.migrationsOf(table);
   return (
     migrations.some((migration) => createdTables(migration).has(table)) &&
     !migrations.some(({ operations }) =>
@@ -36,8 +37,8 @@ function isKnown({ migrations }: LintContext, table: string): boolean {
   );
 }
 
-function indexesOf({ migrations }: LintContext, table: string): (readonly (string | undefined)[])[] {
-  return migrations.flatMap((migration) => [
+function indexesOf(context: LintContext, table: string): (readonly (string | undefined)[])[] {
+  return context.migrationsOf(table).flatMap((migration) => [
     ...changes(migration, 'up', 'create-index')
       .filter(({ change }) => change.table === table)
       .map(({ change }) => change.columns),

@@ -14,7 +14,9 @@ export const tenantTableWithoutRls = defineRule({
       const { table } = change;
       if (change.partitionOf !== undefined || protects(migration, table)) continue;
       if (!change.columns.some(({ name }) => name === context.tenantColumn)) continue;
-      const later = context.migrations.find((other) => other !== migration && protects(other, table));
+      const later = context
+        .migrationsOf(table)
+        .find((other) => other !== migration && protects(other, table));
       yield {
         at: statement,
         message: later

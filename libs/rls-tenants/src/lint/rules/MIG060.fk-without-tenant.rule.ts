@@ -29,7 +29,8 @@ export const fkWithoutTenant = defineRule({
 });
 
 /** In the EXISTS form the policy asks for both sides, and in its own-column form protectJoinTable() makes the keys anew. */
-function isJoinTableWithoutColumn({ migrations, tenantColumn }: LintContext, table: string): boolean {
+function isJoinTableWithoutColumn(context: LintContext, table: string): boolean {
+  const migrations = context.migrationsOf(table);
   const isProtected = migrations.some(({ operations }) =>
     operations.some((one) => one.name === 'protectJoinTable' && one.table === table),
   );
@@ -39,7 +40,7 @@ function isJoinTableWithoutColumn({ migrations, tenantColumn }: LintContext, tab
     return [
       ...created.flatMap(({ change }) => change.columns),
       ...added.map(({ change }) => change.column),
-    ].some(({ name }) => name === tenantColumn);
+    ].some(({ name }) => name === context.tenantColumn);
   });
   return isProtected && !hasColumn;
 }

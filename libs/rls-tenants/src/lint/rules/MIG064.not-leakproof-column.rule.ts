@@ -1,4 +1,4 @@
-import { changes, defineRule } from '../rule.js';
+import { changes, defineRule, gathered } from '../rule.js';
 
 /** MIG064: PostgreSQL lets only leakproof operators see a row before its policy has: those of enums and numeric are not leakproof, so that a condition on such a column is never part of an index search under row-level security. */
 export const notLeakproofColumn = defineRule({
@@ -8,9 +8,7 @@ export const notLeakproofColumn = defineRule({
   reason:
     'PostgreSQL lets only leakproof operators see a row before its policy has: those of enums and numeric are not leakproof, so that a condition on such a column is never part of an index search under row-level security.',
   *find(migration, context) {
-    const enums = new Set(
-      context.migrations.flatMap((one) => changes(one, 'up', 'create-enum').map(({ change }) => change.type)),
-    );
+    const enums = enumsOf(context);
     const added = [
       ...changes(migration, 'up', 'create-table').flatMap(({ statement, change }) =>
         change.columns.map((column) => ({ statement, table: change.table, column })),
@@ -30,3 +28,8 @@ export const notLeakproofColumn = defineRule({
     }
   },
 });
+
+const enumsOf = gathered(
+  ({ migrations }) =>
+    new Set(migrations.flatMap((one) => changes(one, 'up', 'create-enum').map(({ change }) => change.type))),
+);

@@ -1,5 +1,5 @@
 import { parseTableName } from '../../policies/index.js';
-import { changes, defineRule } from '../rule.js';
+import { changes, defineRule, gathered } from '../rule.js';
 
 /** MIG080: `migration:generate` drops every index that no entity declares, also the one that somebody made by hand because production needs it. */
 export const dropsUnmanagedIndex = defineRule({
@@ -9,13 +9,7 @@ export const dropsUnmanagedIndex = defineRule({
   reason:
     '`migration:generate` drops every index that no entity declares, also the one that somebody made by hand because production needs it.',
   *find(migration, context) {
-    const managed = new Set(
-      context.migrations.flatMap((one) =>
-        changes(one, 'up', 'create-index')
-          .filter(({ statement }) => GENERATED_CREATE.test(statement.sql))
-          .map(({ change }) => change.name),
-      ),
-    );
+    const managed = managedIndexes(context);
     for (const { statement, change } of changes(migration, 'up', 'drop-index')) {
       const name = parseTableName(change.name).name;
       if (!GENERATED_DROP.test(statement.sql) || GENERATED_NAME.test(name) || managed.has(name)) continue;
@@ -32,3 +26,14 @@ export const dropsUnmanagedIndex = defineRule({
 const GENERATED_DROP = /^DROP INDEX (?:CONCURRENTLY )?"(?:[^"]|"")+"\."(?:[^"]|"")+"$/;
 const GENERATED_CREATE = /^CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?"(?:[^"]|"")+" ON "(?:[^"]|"")+"/;
 const GENERATED_NAME = /^(?:IDX|UQ|REL)_[0-9a-f]{26,27}$/;
+
+const managedIndexes = gathered(
+  ({ migrations }) =>
+    new Set(
+      migrations.flatMap((one) =>
+        changes(one, 'up', 'create-index')
+          .filter(({ statement }) => GENERATED_CREATE.test(statement.sql))
+          .map(({ change }) => change.name),
+      ),
+    ),
+);

@@ -1,4 +1,5 @@
-import { defineRule } from '../rule.js';
+import type { Migration } from '../migration.js';
+import { defineRule, gathered } from '../rule.js';
 
 /** MIG081: TypeORM sorts migrations by timestamp and knows them by name: with two of one timestamp the order is left to chance, and of two of one name only one runs. */
 export const duplicateMigration = defineRule({
@@ -8,7 +9,12 @@ export const duplicateMigration = defineRule({
   reason:
     'TypeORM sorts migrations by timestamp and knows them by name: with two of one timestamp the order is left to chance, and of two of one name only one runs.',
   *find(migration, context) {
-    const same = context.migrations.find(
+    const { named, stamped } = twins(context);
+    const candidates = [
+      ...(named.get(migration.className) ?? []),
+      ...(migration.timestamp === undefined ? [] : (stamped.get(migration.timestamp) ?? [])),
+    ];
+    const same = candidates.find(
       (other) =>
         other !== migration &&
         (other.className === migration.className ||
@@ -24,3 +30,21 @@ export const duplicateMigration = defineRule({
     };
   },
 });
+
+const twins = gathered(({ migrations }) => ({
+  named: grouped(migrations, ({ className }) => className),
+  stamped: grouped(migrations, ({ timestamp }) => timestamp),
+}));
+
+function grouped<Key>(
+  migrations: readonly Migration[],
+  keyOf: (migration: Migration) => Key,
+): Map<Key, Migration[]> {
+  const groups = new Map<Key, Migration[]>();
+  for (const migration of migrations) {
+    const group = groups.get(keyOf(migration));
+    if (group) group.push(migration);
+    else groups.set(keyOf(migration), [migration]);
+  }
+  return groups;
+}
