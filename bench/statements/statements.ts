@@ -1,6 +1,6 @@
 import { AUTOCOMMIT } from '../support/contender.js';
 import type { BenchContext, Part } from '../support/part.js';
-import { startPgBouncer } from '../support/pgbouncer.js';
+import { requirePgBouncer, startPgBouncer } from '../support/pgbouncer.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { APP_ROLE, startServer } from '../support/server.js';
 import { LIBRARY, OWN_CONTENDERS, PLAIN, type StatementContender } from './contenders.js';
@@ -66,6 +66,7 @@ const QUICK = {
 
 async function run({ quick, log }: BenchContext): Promise<StatementData> {
   const { contenders, routes, everybody, headline, wrongRows } = quick ? QUICK : FULL;
+  requirePgBouncer();
   if (contenders === FULL.contenders) await installPeers(log);
   const server = await startServer();
   const direct = await startProxy(server.port);

@@ -23,6 +23,14 @@ export function pgBouncerVersion(): string | undefined {
   }
 }
 
+/** PgBouncer's version. To be asked before anything is started. @throws if it is not on this machine. */
+export function requirePgBouncer(): string {
+  const version = pgBouncerVersion();
+  if (version === undefined)
+    throw new Error('There is no pgbouncer on this machine: install it first (apt-get install pgbouncer).');
+  return version;
+}
+
 export interface PgBouncerOptions {
   /** Of the PostgreSQL server. */
   host?: string;
@@ -35,8 +43,7 @@ export interface PgBouncerOptions {
 
 /** Starts PgBouncer in transaction pooling mode, for every database of the server. */
 export async function startPgBouncer(options: PgBouncerOptions): Promise<PgBouncer> {
-  const version = pgBouncerVersion();
-  if (version === undefined) throw new Error('There is no pgbouncer on this machine: install it first.');
+  const version = requirePgBouncer();
   const home = mkdtempSync(join(tmpdir(), 'rls-bench-pgbouncer-'));
   chmodSync(home, 0o755);
   const port = await freePort();
