@@ -24,6 +24,12 @@ export class InvalidTenantIdError extends RlsTenantsError {}
 export class TenantAccessDeniedError extends RlsTenantsError {}
 
 /**
+ * A signed tenant token that came with a job or a message is missing, forged, expired, or meant for something else.
+ * Neither message nor hint holds the token or a secret.
+ */
+export class InvalidTenantTokenError extends RlsTenantsError {}
+
+/**
  * Row-level security or a missing privilege refused a statement (SQLSTATE 42501), or the library refused,
  * before any I/O, a write that the policy would have refused.
  */

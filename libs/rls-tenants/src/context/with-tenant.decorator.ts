@@ -42,7 +42,7 @@ export function WithTenant<Selected extends unknown[]>(selector: (...args: Selec
 }
 
 /** Nest and others read metadata, the name and the arity off the method itself. */
-function copyIdentity(from: object & { name: string; length: number }, to: object): void {
+export function copyIdentity(from: object & { name: string; length: number }, to: object): void {
   Object.defineProperty(to, 'name', { value: from.name, configurable: true });
   Object.defineProperty(to, 'length', { value: from.length, configurable: true });
   for (const key of Reflect.getOwnMetadataKeys(from)) {
