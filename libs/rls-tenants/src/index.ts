@@ -35,6 +35,6 @@ export {
   type TenantScopedOptions,
 } from './entities/index.js';
 
-export { isolateDataSource, TenantSubscriber, type IsolationOptions } from './connection/index.js';
+export { isolateDataSource, TenantSubscriber, unscoped, type IsolationOptions } from './connection/index.js';
 export * from './backfill/index.js';
 export { consolidatedKeyTable, type ConsolidatedKeyTableOptions } from './consolidate/index.js';

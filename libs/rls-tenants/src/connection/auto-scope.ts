@@ -1,25 +1,26 @@
 import { QueryBuilder, SelectQueryBuilder, type DataSource, type EntityMetadata } from 'typeorm';
+import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import { currentTenantContext } from '../context/tenant-context.js';
 import { tenantColumnOf } from '../entities/tenant-tables.js';
 import { Isolation } from './isolation.js';
+import { isUnscoped } from './unscoped.js';
 
 // TypeORM replaces `alias.property` and `:parameter` in the text it generates, literals included.
 const SAFE_IN_TYPEORM_TEXT = /^[\w-]+$/;
 
 interface Alias {
+  type: 'from' | 'select' | 'join' | 'other';
   name: string;
   hasMetadata: boolean;
+  /** Throws where there is none. */
   metadata: EntityMetadata;
+  /** In the place of the table; its columns are its own. */
+  subQuery?: string | undefined;
 }
 
 interface JoinAttribute {
-  direction: 'LEFT' | 'INNER';
   alias: Alias;
-  metadata?: EntityMetadata;
   condition?: string | undefined;
-  /** Throws where the join is not along a relation. */
-  readonly junctionAlias: string;
-  relation?: { junctionEntityMetadata?: EntityMetadata };
 }
 
 /** The parts of TypeORM's query builders that auto-scoping reads and writes; protected there. */
@@ -28,6 +29,9 @@ interface Builder {
   connection: DataSource;
   expressionMap: {
     mainAlias?: Alias;
+    /** All of the statement: what it selects from, and what it joins. */
+    aliases: Alias[];
+    /** False for updates and deletes: their one table has no alias. */
     aliasNamePrefixingEnabled: boolean;
     extraAppendedAndWhereCondition: string;
     joinAttributes: JoinAttribute[];
@@ -44,9 +48,10 @@ let installed = false;
 /**
  * Adds `tenant_id = <literal>` to what TypeORM generates for isolated data sources: to the WHERE clause of selects,
  * updates, deletes and soft deletes, where TypeORM adds its own soft-delete condition, and to the ON clause of joins.
- * The literal gives the planner the tenant's own statistics and prunes partitions at plan time; isolation never
- * depends on it. Query builders of other data sources are left alone, and so is a find by the whole primary key: there
- * is one row at most to be found, and planning one more condition would only cost time.
+ * Sub-queries, relations and pagination are made by query builders too. The literal prunes partitions at plan time and
+ * spares filters the setting; isolation never depends on it. Query builders of other data sources are left alone, and so
+ * is a find by the whole primary key: there is one row at most to be found, and planning one more condition would only
+ * cost time.
  */
 export function installAutoScope(): void {
   if (installed) return;
@@ -58,7 +63,7 @@ export function installAutoScope(): void {
 
   query.createWhereExpression = function () {
     const { expressionMap } = this;
-    const condition = mainCondition(this);
+    const condition = whereCondition(this);
     if (condition === undefined) return createWhereExpression.call(this);
     const appended = expressionMap.extraAppendedAndWhereCondition;
     expressionMap.extraAppendedAndWhereCondition = appended ? `(${appended}) AND ${condition}` : condition;
@@ -74,7 +79,11 @@ export function installAutoScope(): void {
     const literal = joins.length === 0 ? undefined : tenantLiteral(this);
     if (literal === undefined) return createJoinExpression.call(this);
     const conditions = joins.map(({ condition }) => condition);
-    for (const join of joins) join.condition = joinCondition(this, join, literal);
+    for (const join of joins) {
+      const condition = aliasCondition(this, join.alias, literal);
+      if (condition !== undefined)
+        join.condition = join.condition ? `(${join.condition}) AND ${condition}` : condition;
+    }
     try {
       return createJoinExpression.call(this);
     } finally {
@@ -83,38 +92,39 @@ export function installAutoScope(): void {
   };
 }
 
-function mainCondition(builder: Builder): string | undefined {
-  const { mainAlias, aliasNamePrefixingEnabled } = builder.expressionMap;
-  const column = mainAlias?.hasMetadata ? tenantColumnOf(mainAlias.metadata) : undefined;
-  if (column === undefined || findsByPrimaryKey(builder, mainAlias!.metadata)) return undefined;
-  const literal = tenantLiteral(builder);
-  if (literal === undefined) return undefined;
+function whereCondition(builder: Builder): string | undefined {
+  const { mainAlias, aliases, aliasNamePrefixingEnabled } = builder.expressionMap;
+  if (mainAlias === undefined || findsByPrimaryKey(builder, mainAlias)) return undefined;
+  let literal: string | undefined;
+  let conditions: string | undefined;
+  for (const alias of aliasNamePrefixingEnabled ? aliases : [mainAlias]) {
+    if (alias.type !== 'from' || tenantColumnOfAlias(alias) === undefined) continue;
+    literal ??= tenantLiteral(builder);
+    if (literal === undefined) return undefined;
+    const condition = aliasCondition(builder, alias, literal);
+    conditions = conditions === undefined ? condition : `${conditions} AND ${condition}`;
+  }
+  return conditions;
+}
+
+function aliasCondition(builder: Builder, alias: Alias, literal: string): string | undefined {
+  const column = tenantColumnOfAlias(alias);
+  if (column === undefined) return undefined;
   const name = builder.escape(column.databaseName);
-  return aliasNamePrefixingEnabled
-    ? `${builder.escape(mainAlias!.name)}.${name} = ${literal}`
+  return builder.expressionMap.aliasNamePrefixingEnabled
+    ? `${builder.escape(alias.name)}.${name} = ${literal}`
     : `${name} = ${literal}`;
 }
 
-function joinCondition(builder: Builder, join: JoinAttribute, literal: string): string | undefined {
-  const scope = (alias: string, metadata: EntityMetadata | undefined) => {
-    const column = metadata && tenantColumnOf(metadata);
-    return column
-      ? `${builder.escape(alias)}.${builder.escape(column.databaseName)} = ${literal}`
-      : undefined;
-  };
-  const conditions = [join.condition && `(${join.condition})`, scope(join.alias.name, join.metadata)];
-  // TypeORM takes no condition for the join table itself. In an inner join this is one; in a left join it would not
-  // reach the join table's scan.
-  const junction = join.direction === 'INNER' ? join.relation?.junctionEntityMetadata : undefined;
-  if (junction && tenantColumnOf(junction)) conditions.push(scope(join.junctionAlias, junction));
-  return conditions.filter(Boolean).join(' AND ') || undefined;
+function tenantColumnOfAlias(alias: Alias): ColumnMetadata | undefined {
+  return alias.hasMetadata && alias.subQuery === undefined ? tenantColumnOf(alias.metadata) : undefined;
 }
 
-function findsByPrimaryKey({ findOptions }: Builder, { primaryColumns }: EntityMetadata): boolean {
+function findsByPrimaryKey({ findOptions }: Builder, mainAlias: Alias): boolean {
   const where = findOptions?.where;
   // An array is an OR.
   if (typeof where !== 'object' || where === null || Array.isArray(where)) return false;
-  return primaryColumns.every(({ propertyName }) => {
+  return mainAlias.metadata.primaryColumns.every(({ propertyName }) => {
     const value = (where as Record<string, unknown>)[propertyName];
     return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint';
   });
@@ -123,7 +133,7 @@ function findsByPrimaryKey({ findOptions }: Builder, { primaryColumns }: EntityM
 function tenantLiteral(builder: Builder): string | undefined {
   const isolation = Isolation.get(builder.dataSource ?? builder.connection);
   const state = currentTenantContext();
-  if (!isolation?.autoScope || state.kind !== 'tenant') return undefined;
+  if (!isolation?.autoScope || state.kind !== 'tenant' || isUnscoped()) return undefined;
   const front = isolation.fronts.of(state, false);
   return SAFE_IN_TYPEORM_TEXT.test(front.value) ? front.literal : undefined;
 }
