@@ -14,9 +14,6 @@ export const OTHER_FORMS = {
   /** RowLevelSecurityConstraint of prowler. */
   prowler: `CASE WHEN current_setting('rls.current_tenant', true) IS NULL THEN false ELSE tenant_id = current_setting('rls.current_tenant')::uuid END`,
   subselect: `tenant_id = (SELECT ${TENANT})`,
-  inline: `tenant_id = ${TENANT}`,
-  /** The sub-select decides, cheaply; the equality beside it is what the planner and the index see. */
-  twofold: `NULLIF(tenant_id = (SELECT ${TENANT}), false) IS NOT NULL AND tenant_id = ${TENANT}`,
 };
 
 /** `none`: row-level security is disabled. */
@@ -26,8 +23,6 @@ export type Form = 'none' | 'library' | keyof typeof OTHER_FORMS;
 export interface Policies {
   /** The library's predicate, as PostgreSQL prints it. */
   readonly libraryPredicate: string;
-  /** Other forms that turn out to be the library's. */
-  readonly formsOfLibrary: readonly Form[];
   take(form: Form): Promise<void>;
   close(): Promise<void>;
 }
@@ -73,14 +68,7 @@ async function switchable(client: pg.Client, policies: Policy[]): Promise<Polici
     await client.query(statements.join(';'));
     current = form;
   };
-  const formsOfLibrary: Form[] = [];
-  for (const form of Object.keys(OTHER_FORMS) as Form[]) {
-    await take(form);
-    if ((await readPolicies(client)).every(({ predicate }) => predicate === libraryPredicate)) {
-      formsOfLibrary.push(form);
-    }
-  }
-  return { libraryPredicate, formsOfLibrary, take, close: () => client.end() };
+  return { libraryPredicate, take, close: () => client.end() };
 }
 
 interface Policy {

@@ -65,8 +65,6 @@ const BY_ID = /\bid = /;
 export interface Expected {
   /** Tables that a scan of all pages may be right for. */
   smallTables: ReadonlySet<string>;
-  /** The library's policy reads the setting in an InitPlan, so that no filter does for each row. */
-  settingReadOnce: boolean;
 }
 
 /**
@@ -93,10 +91,9 @@ function isTenantTable({ relation }: PlanNode): boolean {
 function isServed(
   { relation, indexCond = '', filter = '' }: PlanNode,
   size: TenantSize,
-  { smallTables, settingReadOnce }: Expected,
+  { smallTables }: Expected,
 ): boolean {
   if (OF_TENANT.test(indexCond)) return true;
-  if (settingReadOnce && filter.includes('current_setting')) return false;
   const bareEquality = OF_TENANT.test(filter) && !/\b(CASE|OR)\b/.test(filter);
   return bareEquality && (BY_ID.test(indexCond) || size === 'largest' || smallTables.has(relation!));
 }

@@ -146,13 +146,6 @@ async function tenantsOf(server: BenchServer, database: string): Promise<Record<
   return tenants as Record<TenantSize, Tenant>;
 }
 
-/** Ways of raw SQL whose policies differ: the library's own form is measured once. */
-function rawWays(application: Application, policiesOf: Policies): [RawWay, Way][] {
-  return (Object.entries(application.raw) as [RawWay, Way][]).filter(
-    ([, { form }]) => !policiesOf.formsOfLibrary.includes(form),
-  );
-}
-
 async function explainAll(
   server: BenchServer,
   database: string,
@@ -161,13 +154,10 @@ async function explainAll(
   tenants: Record<TenantSize, Tenant>,
 ): Promise<Pick<TableSize, 'plans' | 'excerpts'>> {
   const small = await server.sql<{ name: string }>(SMALL_TABLES_SQL, database);
-  const expected = {
-    smallTables: new Set(small.map(({ name }) => name)),
-    settingReadOnce: /\bSELECT\b/.test(policiesOf.libraryPredicate),
-  };
+  const expected = { smallTables: new Set(small.map(({ name }) => name)) };
   const plans: Plan[] = [];
   const excerpts: TableSize['excerpts'] = [];
-  for (const [way, { form }] of rawWays(application, policiesOf)) {
+  for (const [way, { form }] of Object.entries(application.raw) as [RawWay, Way][]) {
     await policiesOf.take(form);
     for (const [size, tenant] of Object.entries(tenants) as [TenantSize, Tenant][]) {
       for (const query of QUERY_NAMES) {
@@ -197,13 +187,12 @@ async function measureAll(
   log: BenchContext['log'],
 ): Promise<Cell[]> {
   const cells: Cell[] = [];
-  const raw = Object.fromEntries(rawWays(application, policiesOf)) as Record<RawWay, Way>;
   for (const [size, tenant] of Object.entries(tenants) as [TenantSize, Tenant][]) {
     for (const query of QUERY_NAMES) {
       cells.push({
         query,
         size,
-        raw: await measureQuery(raw, policiesOf, query, tenant, effort),
+        raw: await measureQuery(application.raw, policiesOf, query, tenant, effort),
         orm: await measureQuery(application.orm, policiesOf, query, tenant, effort),
       });
     }

@@ -12,8 +12,6 @@ const WAY_NAMES: Record<Exclude<RawWay, 'explicit' | 'explicitCarried'>, string>
   library: 'library',
   libraryExplicit: 'library, and WHERE',
   subselect: 'sub-select',
-  inline: 'no sub-select',
-  twofold: 'twofold',
   or: 'OR',
   case: 'CASE',
   prowler: 'prowler',
@@ -58,8 +56,7 @@ function introduction({ postgres, libraryPredicate, otherForms, sizes }: PolicyD
 A time is the round trip on loopback of the whole batch, the carried setting in front included: what an application waits for. \`EXPLAIN ANALYZE\` would leave out parsing and the rewriting that a policy costs. Statements are not prepared, so each one is planned. Ratios compare with explicit conditions on every table, without row-level security, under the same carrying; those marked † compare with the same sent alone, so that they include what carrying costs. Medians of the rounds, quartiles in parentheses; every result was compared with the baseline's. \`>\`: took longer than ${sizes[0]!.timeLimit} s, and was not measured.
 
 - **library**: ${code(libraryPredicate)}; **library, and WHERE**: the same, with the explicit conditions too, which is what auto-scoping generates
-- **no sub-select**: ${code(otherForms.inline)}
-- **twofold**: ${code(otherForms.twofold)}
+- **sub-select**: ${code(otherForms.subselect)}
 - **OR**: ${code(otherForms.or)}
 - **CASE** (django-rls-tenants 1.3): ${code(otherForms.case)}
 - **prowler**: ${code(otherForms.prowler)}`;
@@ -148,7 +145,7 @@ function chartLinks(size: TableSize): string {
 
 function formsChart(size: TableSize, tenant: TenantSize): Chart {
   const cells = size.cells.filter((cell) => cell.size === tenant);
-  const series = (['library', 'inline', 'or', 'case', 'prowler'] as const)
+  const series = (['library', 'subselect', 'or', 'case', 'prowler'] as const)
     .filter((way) => cells.some(({ raw }) => raw[way]))
     .map((way) => ({
       name: WAY_NAMES[way],

@@ -26,8 +26,6 @@ const RAW_WAYS = {
   library: { form: 'library', carried: true, explicit: false },
   libraryExplicit: { form: 'library', carried: true, explicit: true },
   subselect: { form: 'subselect', carried: true, explicit: false },
-  inline: { form: 'inline', carried: true, explicit: false },
-  twofold: { form: 'twofold', carried: true, explicit: false },
   or: { form: 'or', carried: true, explicit: false },
   case: { form: 'case', carried: true, explicit: false },
   prowler: { form: 'prowler', carried: true, explicit: false },

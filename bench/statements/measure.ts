@@ -12,11 +12,15 @@ export interface Effort {
   rounds: number;
   /** How long one turn is meant to take. */
   turnMs: number;
+  /** How long a contender may take to warm up for one operation. */
+  warmUpMs: number;
 }
 
 export interface Connection {
   url: string;
   rows: Tenants;
+  /** Sets the latency of the route, or none for as long as contenders warm up. */
+  delay?: (on: boolean) => Promise<void>;
 }
 
 /** What one operation of one contender takes. */
@@ -36,14 +40,17 @@ type Samples = Record<string, Record<string, number[]>>;
 export async function measureCosts(
   contenders: readonly StatementContender[],
   connection: Connection,
-  { sessions, rounds, turnMs }: Effort,
+  { sessions, rounds, ...effort }: Effort,
   operations: readonly Operation[] = OPERATIONS,
 ): Promise<Cost[]> {
   const samples: Samples = Object.fromEntries(operations.map((operation) => [operation, {}]));
   for (let session = 0; session < sessions; session++) {
     await withContenders(contenders, connection, 1, async (processes) => {
       for (const operation of operations) {
-        const measured = await interleave(await warmTurns(processes, operation, turnMs), rounds);
+        await connection.delay?.(false);
+        const warm = await warmUp(processes, operation, effort);
+        await connection.delay?.(true);
+        const measured = await interleave(await turnsOf(warm, operation, effort.turnMs), rounds);
         for (const [name, values] of Object.entries(measured)) {
           (samples[operation]![name] ??= []).push(...values);
         }
@@ -141,30 +148,58 @@ async function withContenders<T>(
 }
 
 // V8 has compiled by then what it will compile.
-const WARM_UP_TURNS = 4;
+const WARM_UP_OPERATIONS = 3_000;
+// Single operations say little about how many make a turn.
+const TRIAL_TURNS = 2;
 
-async function warmTurns(
+/** Runs the operation until it is as fast as it gets. @returns the contenders that return the rows they should. */
+async function warmUp(
   processes: readonly ContenderProcess[],
+  operation: Operation,
+  { turnMs, warmUpMs }: Pick<Effort, 'turnMs' | 'warmUpMs'>,
+): Promise<ContenderProcess[]> {
+  const right: ContenderProcess[] = [];
+  for (const contender of processes) {
+    const first = await runTurn(contender, operation, 1);
+    if (first.right < 1) continue;
+    right.push(contender);
+    const end = performance.now() + warmUpMs;
+    let { microseconds } = first;
+    for (let done = 0; done < WARM_UP_OPERATIONS && performance.now() < end;) {
+      const count = countFor(turnMs, microseconds);
+      ({ microseconds } = await runTurn(contender, operation, count));
+      done += count;
+    }
+  }
+  return right;
+}
+
+/** Turns of about the same time for each contender. */
+async function turnsOf(
+  contenders: readonly ContenderProcess[],
   operation: Operation,
   turnMs: number,
 ): Promise<Record<string, () => Promise<number>>> {
   const turns: Record<string, () => Promise<number>> = {};
-  for (const contender of processes) {
+  for (const contender of contenders) {
     let count = 1;
-    const turn = async () => {
-      const answer = await contender.run({ operation, count, concurrency: 1 });
-      if (answer.failed > 0) throw new Error(`${contender.name} failed in ${operation}: ${answer.error}`);
-      return answer;
-    };
-    const first = await turn();
-    if (first.right < count) continue;
-    for (let warmed = 0; warmed < WARM_UP_TURNS; warmed++)
-      count = Math.max(1, Math.round((turnMs * 1000) / (await turn()).microseconds));
+    for (let trial = 0; trial < TRIAL_TURNS; trial++)
+      count = countFor(turnMs, (await runTurn(contender, operation, count)).microseconds);
     turns[contender.name] = async () => {
-      const { right, microseconds } = await turn();
+      const { right, microseconds } = await runTurn(contender, operation, count);
       if (right < count) throw new Error(`${contender.name} got wrong rows in ${operation}.`);
       return microseconds;
     };
   }
   return turns;
+}
+
+async function runTurn(contender: ContenderProcess, operation: Operation, count: number): Promise<RunAnswer> {
+  const answer = await contender.run({ operation, count, concurrency: 1 });
+  if (answer.failed > 0) throw new Error(`${contender.name} failed in ${operation}: ${answer.error}`);
+  return answer;
+}
+
+function countFor(turnMs: number, microseconds: number): number {
+  return Math.max(1, Math.round((turnMs * 1000) / microseconds));
 }

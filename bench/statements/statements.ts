@@ -52,15 +52,15 @@ const POOLED: readonly Route[] = [0, 0.5].map((latency) => ({ via: 'pgbouncer', 
 const FULL = {
   contenders: [...OWN_CONTENDERS, ...PEERS],
   routes: [...DIRECT, ...POOLED],
-  everybody: { sessions: 2, rounds: 7, turnMs: 80 },
-  headline: { sessions: 4, rounds: 20, turnMs: 100 },
+  everybody: { sessions: 2, rounds: 7, turnMs: 80, warmUpMs: 400 },
+  headline: { sessions: 4, rounds: 20, turnMs: 100, warmUpMs: 2_000 },
   wrongRows: 400,
 };
 const QUICK = {
   contenders: OWN_CONTENDERS,
   routes: [DIRECT[0]!, POOLED[1]!],
-  everybody: { sessions: 1, rounds: 2, turnMs: 5 },
-  headline: { sessions: 1, rounds: 2, turnMs: 10 },
+  everybody: { sessions: 1, rounds: 2, turnMs: 5, warmUpMs: 20 },
+  headline: { sessions: 1, rounds: 2, turnMs: 10, warmUpMs: 20 },
   wrongRows: 100,
 };
 
@@ -83,8 +83,7 @@ async function run({ quick, log }: BenchContext): Promise<StatementData> {
     const connect = async ({ via, latency }: Route): Promise<Connection> => {
       const proxy = via === 'direct' ? direct : pooled;
       if (latency === 0) return { url: via === 'direct' ? url : pgBouncer.url(url), rows };
-      await proxy.setLatency(latency);
-      return { url: proxy.url(url), rows };
+      return { url: proxy.url(url), rows, delay: (on) => proxy.setLatency(on ? latency : 0) };
     };
     const versions = await versionsOf(contenders, { url, rows });
     log('counting round trips');

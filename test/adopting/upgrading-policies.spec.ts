@@ -45,7 +45,7 @@ async function seen(): Promise<{ tenant: number[]; admin: number[] }> {
   }
 }
 
-it('the guide leads from CASE, OR and unwrapped settings to policies that check-rls verifies, and back', async () => {
+it('the guide leads from CASE, OR and a sub-select to policies that check-rls verifies, and back', async () => {
   const before = await guide.checkRls();
   expect(before.code).toBe(1);
   expect(before.stdout).toContain('policy-drift');

@@ -1,7 +1,7 @@
 import { A, B, declared, NOTE_COLUMNS, protectSql } from './audit-support.js';
 import { createPolicyDatabase, NOTE_POLICY, TENANT, type PolicyDatabase } from './policy-rules-support.js';
 
-const CURRENT = `(SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const CURRENT = `NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 
 describe('RLS007 policy-not-tenant-scoped', () => {
   let db: PolicyDatabase;

@@ -1,7 +1,7 @@
 import { inheritSql, since16 } from '../support/database.js';
 import { createNoteDatabase, A, B, type NoteDatabase } from './audit-support.js';
 
-const TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const TENANT = `tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 
 describe('RLS009 permissive-widening', () => {
   let db: NoteDatabase;

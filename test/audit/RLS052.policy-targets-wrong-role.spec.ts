@@ -1,7 +1,7 @@
 import { since16 } from '../support/database.js';
 import { createNoteDatabase, type NoteDatabase } from './audit-support.js';
 
-const OWN_TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const OWN_TENANT = `tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 
 describe('RLS052 policy-targets-wrong-role', () => {
   let db: NoteDatabase;

@@ -1,6 +1,6 @@
 import { createNoteDatabase, type NoteDatabase } from './audit-support.js';
 
-const OWN_TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const OWN_TENANT = `tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 
 describe('RLS054 command-gap', () => {
   let db: NoteDatabase;

@@ -1,7 +1,7 @@
 import { createNoteDatabase, type NoteDatabase } from './audit-support.js';
 import { fillNotes, planOf, TENANT_INDEX } from './plan-support.js';
 
-const TENANT = `(SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const TENANT = `NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 const POLICY = 'note_tenant_isolation_policy';
 
 describe('RLS071 predicate-not-indexable', () => {

@@ -30,7 +30,8 @@ describe('RLS072 no-tenant-leading-index', () => {
     if (name.includes('invalid'))
       await db.asSuperuser(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'other'::regclass`);
     // The whole of an index that begins with another column may be read instead of the whole table.
-    expect(await planOf(db, 'SELECT body FROM note', 'SET enable_bitmapscan = off;')).toContain('Seq Scan');
+    const whole = name.includes('another column') ? /Index Scan using other/ : /Seq Scan/;
+    expect(await planOf(db, 'SELECT body FROM note', 'SET enable_bitmapscan = off;')).toMatch(whole);
     expect(await db.findingsOf('RLS072')).toHaveLength(1);
     await db.as('migrator', 'DROP INDEX other');
   });

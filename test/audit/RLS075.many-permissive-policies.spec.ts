@@ -13,7 +13,7 @@ describe('RLS075 many-permissive-policies', () => {
 
   it('a second permissive policy makes an OR of an index condition, and is found', async () => {
     const plan = () => planOf(db, 'SELECT body FROM note');
-    expect(await plan()).toMatch(/Index Cond: \(tenant_id = [^()]*(\([^()]*\))?[^()]*\)/);
+    expect(await plan()).toMatch(/Index Cond: \(tenant_id = (?!.* OR )/);
     await db.as('migrator', `CREATE POLICY pinned ON note FOR SELECT USING (body = 'pinned')`);
     expect(await plan()).toMatch(/Seq Scan[^]*Filter: .* OR /);
     expect(await db.findingsOf('RLS075')).toMatchObject([

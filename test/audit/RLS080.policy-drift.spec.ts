@@ -2,7 +2,7 @@ import { createNoteDatabase, B, type NoteDatabase } from './audit-support.js';
 
 const TENANT_POLICY = 'note_tenant_isolation_policy';
 const ADMIN_POLICY = 'note_admin_policy';
-const TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const TENANT = `tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 
 describe('RLS080 policy-drift', () => {
   let db: NoteDatabase;

@@ -1,6 +1,6 @@
 import { createNoteDatabase, A, B, type NoteDatabase } from './audit-support.js';
 
-const TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const TENANT = `tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 
 describe('RLS081 duplicate-policy', () => {
   let db: NoteDatabase;

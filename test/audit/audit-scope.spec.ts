@@ -201,8 +201,8 @@ describe('the time an audit takes', () => {
          CREATE TABLE t%1$s (id int NOT NULL, tenant_id uuid NOT NULL, parent int, body text, PRIMARY KEY (tenant_id, id));
          ALTER TABLE t%1$s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
          CREATE POLICY t%1$s_tenant_isolation_policy ON t%1$s
-           USING (tenant_id = (SELECT NULLIF(current_setting(''rls.current_tenant'', true), '''')::uuid))
-           WITH CHECK (tenant_id = (SELECT NULLIF(current_setting(''rls.current_tenant'', true), '''')::uuid));
+           USING (tenant_id = NULLIF(current_setting(''rls.current_tenant'', true), '''')::uuid)
+           WITH CHECK (tenant_id = NULLIF(current_setting(''rls.current_tenant'', true), '''')::uuid);
          CREATE POLICY t%1$s_admin_policy ON t%1$s TO ${db.roles.admin} USING (true) WITH CHECK (true);
          CREATE POLICY t%1$s_floor ON t%1$s AS RESTRICTIVE FOR SELECT USING (body <> %2$L);
          GRANT SELECT, INSERT, UPDATE, DELETE ON t%1$s TO ${db.roles.app}', n, 'gone'); END LOOP; END $$`,

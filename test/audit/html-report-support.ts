@@ -82,13 +82,13 @@ function holesSql({ roles: { app, admin } }: NoteDatabase): string {
     CREATE TABLE event_old PARTITION OF event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
     ALTER TABLE event ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY event_tenant_isolation_policy ON event
-      USING (tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid));
+      USING (tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid);
     CREATE TABLE bare (id int PRIMARY KEY, tenant_id uuid NOT NULL, secret text);
     CREATE TABLE invoice (id int PRIMARY KEY, tenant_id uuid NOT NULL, number int, UNIQUE (tenant_id, number));
     ALTER TABLE invoice ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
     CREATE POLICY invoice_open ON invoice USING (true);
     CREATE POLICY invoice_floor ON invoice AS RESTRICTIVE FOR SELECT TO ${app}
-      USING (tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid));
+      USING (tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid);
     CREATE VIEW all_notes AS SELECT * FROM note;
     CREATE MATERIALIZED VIEW note_count AS SELECT tenant_id, count(*) FROM note GROUP BY 1;
     CREATE FUNCTION count_notes(since date, "limit" int) RETURNS bigint LANGUAGE sql SECURITY DEFINER

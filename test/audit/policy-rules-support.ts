@@ -1,7 +1,7 @@
 import { createNoteDatabase, type NoteDatabase } from './audit-support.js';
 
 /** The library's own predicate for a uuid column. */
-export const TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+export const TENANT = `tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 
 /** How findings name the tenant policy of `note`. */
 export const NOTE_POLICY = 'policy "note_tenant_isolation_policy" on table "public.note"';

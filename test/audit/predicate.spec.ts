@@ -97,7 +97,8 @@ describe('policies as PostgreSQL deparses them', () => {
   });
 
   describe('predicates that look almost the same', () => {
-    const TENANT = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+    const TENANT = `tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
+    const HIDDEN = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
     const doc = declared('doc');
 
     beforeAll(async () => {
@@ -124,7 +125,7 @@ describe('policies as PostgreSQL deparses them', () => {
       ['the generated one', TENANT],
       [
         'the generated one in other words',
-        `(doc.tenant_id OPERATOR(pg_catalog.=) (SELECT CAST(NULLIF(pg_catalog.current_setting('rls.current_tenant'::text, true), '') AS uuid) AS t))`,
+        `(doc.tenant_id OPERATOR(pg_catalog.=) CAST(NULLIF(pg_catalog.current_setting('rls.current_tenant'::text, true), '') AS uuid))`,
       ],
     ])('%s is no drift', async (_name, using) => {
       await alter(using);
@@ -148,7 +149,7 @@ describe('policies as PostgreSQL deparses them', () => {
       ['IS NULL OR', `current_setting('rls.current_tenant', true) IS NULL OR ${TENANT}`],
       ['a NULL tenant for everybody', `${TENANT} OR tenant_id IS NULL`],
       ['IS NOT DISTINCT FROM', TENANT.replace('=', 'IS NOT DISTINCT FROM')],
-      ['bare current_setting', `tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid`],
+      ['a sub-select', HIDDEN],
       ['current_setting that raises', TENANT.replace(', true', '')],
       ['missing_ok = false', TENANT.replace('true', 'false')],
       ['CASE', `CASE WHEN ${TENANT} THEN true ELSE false END`],
@@ -163,13 +164,13 @@ describe('policies as PostgreSQL deparses them', () => {
       ],
       ['an operator that passes for =', TENANT.replace('=', 'OPERATOR(public.=)')],
       ['a literal tenant', `tenant_id = '00000000-0000-4000-8000-00000000000b'`],
-      ['a sub-select FROM a table', TENANT.replace('::uuid)', '::uuid FROM note LIMIT 1)')],
-      ['a sub-select FROM the table itself', TENANT.replace('::uuid)', '::uuid FROM doc AS x LIMIT 1)')],
-      ['ANY', TENANT.replace('= (', '= ANY (')],
-      ['a WITH clause', TENANT.replace('(SELECT', '(WITH note AS (SELECT 1) SELECT')],
+      ['a sub-select FROM a table', HIDDEN.replace('::uuid)', '::uuid FROM note LIMIT 1)')],
+      ['a sub-select FROM the table itself', HIDDEN.replace('::uuid)', '::uuid FROM doc AS x LIMIT 1)')],
+      ['ANY', HIDDEN.replace('= (', '= ANY (')],
+      ['a WITH clause', HIDDEN.replace('(SELECT', '(WITH note AS (SELECT 1) SELECT')],
       ['a whole row', `${TENANT} OR doc IS NULL`],
       ['a system column', `${TENANT} OR ctid = '(0,1)'`],
-      ['a UNION', TENANT.replace('::uuid)', '::uuid UNION SELECT tenant_id)')],
+      ['a UNION', HIDDEN.replace('::uuid)', '::uuid UNION SELECT tenant_id)')],
     ])('%s is drift, in USING and in WITH CHECK', async (_name, predicate) => {
       await alter(predicate);
       expect(await drift([doc])).toMatchObject([

@@ -18,7 +18,7 @@ const migrate = (sql: string) => db.as('migrator', withRoles(sql));
 const asSuperuser = (sql: string) => db.asSuperuser(withRoles(sql));
 const withRoles = (sql: string) => sql.replaceAll('$APP', db.roles.app).replaceAll('$ADMIN', db.roles.admin);
 
-const TENANT = `(SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const TENANT = `NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 /** Replaces the note's tenant policy. */
 const policy = (rest: string) =>
   migrate(`DROP POLICY note_tenant_isolation_policy ON note; CREATE POLICY p ON note ${rest}`);

@@ -5,7 +5,7 @@ import { probe, probeFindings, probeLeaks } from './probe-support.js';
 
 jest.setTimeout(60_000);
 
-const TENANT = `(SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
+const TENANT = `NULLIF(current_setting('rls.current_tenant', true), '')::uuid`;
 
 let db: NoteDatabase;
 const withRoles = (sql: string) => sql.replaceAll('$APP', db.roles.app).replaceAll('$ADMIN', db.roles.admin);

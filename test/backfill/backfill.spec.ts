@@ -466,7 +466,7 @@ describe('composite primary keys', () => {
       'migrator',
       `CREATE TABLE line (tenant_id uuid NOT NULL, day date, no text, hits int NOT NULL DEFAULT 0, PRIMARY KEY (no, tenant_id, day));
        ALTER TABLE line ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-       CREATE POLICY line_tenant ON line USING (tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid));
+       CREATE POLICY line_tenant ON line USING (tenant_id = NULLIF(current_setting('rls.current_tenant', true), '')::uuid);
        CREATE POLICY line_admin ON line TO ${db.roles.admin} USING (true);
        GRANT SELECT, UPDATE ON line TO ${db.roles.app}, ${db.roles.admin}`,
     );

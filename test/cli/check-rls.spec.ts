@@ -103,7 +103,7 @@ Join tables:
 
   it('--verbose prints the live expressions with their command and roles', async () => {
     const { stdout } = await run({ verbose: true });
-    const expression = `(tenant_id = ( SELECT (NULLIF(current_setting('rls.current_tenant'::text, true), ''::text))::uuid AS "nullif"))`;
+    const expression = `(tenant_id = (NULLIF(current_setting('rls.current_tenant'::text, true), ''::text))::uuid)`;
     expect(stdout.replaceAll('"tenantId"', 'tenant_id')).toContain(
       `    tag_tenant_isolation_policy [ALL] TO public
       USING ${expression}

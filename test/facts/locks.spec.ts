@@ -155,7 +155,7 @@ describe('a condition of the caller under row-level security', () => {
       CREATE TABLE task (tenant_id int, status status, label text, cents bigint, price numeric);
       CREATE INDEX ON task (tenant_id, status); CREATE INDEX ON task (tenant_id, label);
       CREATE INDEX ON task (tenant_id, cents); CREATE INDEX ON task (tenant_id, price);
-      CREATE POLICY tenant ON task USING (tenant_id = (SELECT NULLIF(current_setting('rls.tenant', true), '')::int));
+      CREATE POLICY tenant ON task USING (tenant_id = NULLIF(current_setting('rls.tenant', true), '')::int);
       GRANT SELECT ON task TO ${db.roles.app};
       SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off`);
     const searched = async (condition: string) => {

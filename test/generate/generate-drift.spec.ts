@@ -52,7 +52,7 @@ describe('drift of a protected database', () => {
   });
 
   it('a policy that reads another setting goes back to it when the migration is reverted', async () => {
-    const former = `tenant_id = (SELECT NULLIF(current_setting('app.tenant', true), '')::uuid)`;
+    const former = `tenant_id = NULLIF(current_setting('app.tenant', true), '')::uuid`;
     await project.as(
       'migrator',
       `ALTER POLICY label_tenant_isolation_policy ON label USING (${former}) WITH CHECK (${former})`,

@@ -44,7 +44,7 @@ describe("the seed documents' examples in TypeORM", () => {
       'grant-all': ['MIG057:6'],
       'disable-row-level-security': ['MIG051:6'],
       'or-policy': ['MIG052:7'],
-      'setting-for-each-row': ['MIG052:7'],
+      'setting-in-a-sub-select': ['MIG052:7'],
       'reversed-policy': ['MIG051:6', 'MIG051:7'],
       'required-tenant': ['MIG030:6', 'MIG032:6', 'MIG035:6'],
       'concurrently-on-the-parent': ['MIG010:9', 'MIG022:9'],

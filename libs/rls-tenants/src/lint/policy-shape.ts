@@ -5,8 +5,8 @@ import { names, nodesOf } from './changes.js';
 import type { LintContext } from './context.js';
 
 /**
- * Why a permissive policy's predicate is not the one this library writes: `column = (SELECT NULLIF(current_setting(…,
- * true), '')::type)`, or `true` for the admin role alone. Undefined if it is.
+ * Why a permissive policy's predicate is not the one this library writes: `column = NULLIF(current_setting(…, true),
+ * '')::type`, or `true` for the admin role alone. Undefined if it is.
  */
 export function shapeProblem(
   predicate: Node,
@@ -45,9 +45,9 @@ function deviation(predicate: Node, tenantSetting: string): string {
   if (!nodesOf(predicate, 'A_Expr').some(({ kind }) => kind === 'AEXPR_NULLIF')) {
     return "without NULLIF(…, '') the cast fails on the empty setting that every used connection has";
   }
-  if (nodesOf(predicate, 'SubLink').length === 0)
-    return 'without a sub-select the setting is read and cast once for each row';
-  return 'it is not "tenant column = (SELECT current tenant)"';
+  if (nodesOf(predicate, 'SubLink').length > 0)
+    return 'behind a sub-select the planner takes the tenant for an average one, and joins badly for every other';
+  return 'it is not "tenant column = current tenant"';
 }
 
 function isTrue(predicate: Node): boolean {

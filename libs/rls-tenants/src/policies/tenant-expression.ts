@@ -14,11 +14,15 @@ export function currentTenantSql(tenantIdType: TenantIdType, tenantSetting = DEF
 }
 
 /**
- * The policy's predicate: bare equality, which the planner turns into an index condition (no CASE, no OR). The
- * sub-select makes the setting an InitPlan, read once per statement and not once per row.
+ * The policy's predicate: bare equality, which the planner turns into an index condition (no CASE, no OR).
+ *
+ * The setting stands there without a sub-select around it. The planner then reads it for its estimates and knows which
+ * tenant it plans for; behind `(SELECT …)` it takes every tenant for an average one, and picks plans of joins that read
+ * a thousand times too much (`docs/benchmarks.md`, "Policies"). As an index condition it is evaluated once a scan; where
+ * it is a filter, once a row, for about a quarter of a microsecond.
  */
 export function tenantPredicateSql(tenantColumn: string, currentTenant: string): string {
-  return `${quoteIdentifier(tenantColumn)} = (SELECT ${currentTenant})`;
+  return `${quoteIdentifier(tenantColumn)} = ${currentTenant}`;
 }
 
 /** Returns the type if it is one. @throws RlsConfigurationError otherwise. */

@@ -54,6 +54,7 @@ import { sessionResidue } from './session-residue.rule.js';
 import { sharedSequence } from './shared-sequence.rule.js';
 import { tenantColumnDefaultOrGenerated } from './tenant-column-default-or-generated.rule.js';
 import { tenantColumnNullable } from './tenant-column-nullable.rule.js';
+import { tenantHiddenFromPlanner } from './tenant-hidden-from-planner.rule.js';
 import { tenantTypeMismatch } from './tenant-type-mismatch.rule.js';
 import { unclassifiedTable } from './unclassified-table.rule.js';
 import { uniqueWithoutTenant } from './unique-without-tenant.rule.js';
@@ -117,6 +118,7 @@ export const AUDIT_RULES: readonly Rule[] = [
   helperFunctionCost,
   manyPermissivePolicies,
   observedSeqScans,
+  tenantHiddenFromPlanner,
   policyDrift,
   duplicatePolicy,
   registryDrift,
