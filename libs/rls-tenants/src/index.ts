@@ -12,6 +12,7 @@ export {
   fromSubdomain,
   fromUser,
   keepTenantContext,
+  RlsTenantsExceptionFilter,
   TenantContext,
   tenantContext,
   TenantContextInterceptor,

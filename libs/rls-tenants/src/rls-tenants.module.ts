@@ -14,6 +14,7 @@ import { formatFindings, verifyIsolation } from './audit/index.js';
 import { isolateDataSource } from './connection/index.js';
 import {
   assertResolverIsAuthorized,
+  GraphqlSchemas,
   RLS_TENANTS_OPTIONS,
   TenantContext,
   TenantContextInterceptor,
@@ -76,6 +77,7 @@ export class RlsTenantsModule {
       providers: [
         options,
         TenantContext,
+        GraphqlSchemas,
         { provide: APP_INTERCEPTOR, useClass: TenantContextInterceptor },
         {
           provide: ISOLATED_DATA_SOURCES,

@@ -1,8 +1,10 @@
 export { AdminScoped } from './admin-scoped.decorator.js';
 export { CurrentTenant } from './current-tenant.decorator.js';
+export { GraphqlSchemas } from './graphql/schemas.service.js';
 export { keepTenantContext } from './keep-context.js';
 export { assertResolverIsAuthorized } from './resolve-request.js';
 export * from './resolvers/index.js';
+export { RlsTenantsExceptionFilter } from './rls-tenants-exception.filter.js';
 export { TenantContextInterceptor } from './tenant-context.interceptor.js';
 export { TenantContextMiddleware } from './tenant-context.middleware.js';
 export {

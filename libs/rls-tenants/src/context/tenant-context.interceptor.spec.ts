@@ -12,7 +12,7 @@ class Handlers {
   plain(): void {}
 }
 
-describe.each(['rpc', 'ws', 'graphql'])(
+describe.each(['rpc', 'some-other-transport'])(
   'TenantContextInterceptor on %s, where no request can be resolved',
   (type) => {
     const resolveTenant = jest.fn();

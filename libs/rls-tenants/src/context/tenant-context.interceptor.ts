@@ -9,20 +9,26 @@ import { Reflector } from '@nestjs/core';
 import type { Observable } from 'rxjs';
 import { NoTenantContextError } from '../errors.js';
 import { bindListeners } from './bind-listeners.js';
+import { toGraphqlError } from './client-errors.js';
+import { fieldCall, graphqlRequest, rememberState, stateAbove, type FieldCall } from './graphql/operation.js';
+import { carryThroughFields } from './graphql/schema.js';
 import { handlerScope, type HandlerScope } from './handler-scope.js';
 import { toHttpError } from './http-errors.js';
 import { keepContext, keepHandlerContext } from './keep-context.js';
+import { resolveOnce } from './resolve-once.js';
 import { rawOf, rememberedTenant, resolveRequest, whenSettled, type Awaitable } from './resolve-request.js';
 import {
   RLS_TENANTS_OPTIONS,
   type TenantContextOptions,
   type TenantRequest,
 } from './tenant-context.options.js';
-import { adminContext, tenantContext, withoutTenant } from './tenant-context.js';
+import { adminContext, currentTenantContext, runIn, tenantContext, withoutTenant } from './tenant-context.js';
+import { requestOfClient } from './ws-client.js';
 
 /**
- * Runs each HTTP handler for the tenant of its request, until the end of the response: promises, Observables, async
- * generators, server-sent events, `StreamableFile` and `@Res()` streams included.
+ * Runs each handler for the tenant of its request: that of an HTTP request until the end of the response (promises,
+ * Observables, async generators, server-sent events, `StreamableFile` and `@Res()` streams included), that of a GraphQL
+ * operation with all fields below it, that of a WebSocket message.
  *
  * - `@AdminScoped(reason)` runs the handler as admin and asks for no tenant.
  * - A request without a tenant is refused before the handler runs, unless the handler is `@TenantOptional()` or
@@ -32,8 +38,15 @@ import { adminContext, tenantContext, withoutTenant } from './tenant-context.js'
  * - InvalidTenantIdError becomes 400, TenantAccessDeniedError and NoTenantContextError become 403, wherever below
  *   this interceptor they come from; everything else passes unchanged.
  *
- * Outside HTTP (microservices, WebSockets, GraphQL) there is no request to resolve: the handler runs in whatever
- * context surrounds it, which is nobody unless somebody entered one; `@AdminScoped` holds there too.
+ * GraphQL: the request is `req` of the GraphQL context, and its tenant is resolved once. Field resolvers, and `filter`
+ * and `resolve` of subscriptions, run for whom the nearest query, mutation or subscription above them runs, whatever
+ * `fieldResolverEnhancers` says. Errors of the library reach the client as `extensions.code` without any detail.
+ *
+ * WebSockets: the tenant of a client is resolved once, from the handshake of socket.io or from what
+ * {@link TenantContext.resolveClient} was given.
+ *
+ * In microservices there is no request to resolve: the handler runs in whatever context surrounds it, which is nobody
+ * unless somebody entered one; `@AdminScoped` holds there too.
  *
  * Nest sends the headers of an `@Sse()` response one turn of the event loop after the interceptors started. A refusal
  * that takes longer (an `authorize` that does I/O) reaches the client as an `error` event; the handler does not
@@ -48,7 +61,10 @@ export class TenantContextInterceptor implements NestInterceptor {
 
   intercept(context: ExecutionContext, next: CallHandler): Awaitable<Observable<unknown>> {
     const scope = handlerScope(this.reflector, context);
-    if (context.getType() === 'http') return this.interceptHttp(scope, context, next);
+    const type = context.getType<string>();
+    if (type === 'http') return this.interceptHttp(scope, context, next);
+    if (type === 'graphql') return this.interceptGraphql(scope, context, next);
+    if (type === 'ws') return this.interceptMessage(scope, context, next);
     if (scope.kind === 'admin') return adminContext(scope.reason, () => keepContext(next.handle()));
     return next.handle();
   }
@@ -75,6 +91,68 @@ export class TenantContextInterceptor implements NestInterceptor {
     }
   }
 
+  private interceptGraphql(
+    scope: HandlerScope,
+    context: ExecutionContext,
+    next: CallHandler,
+  ): Awaitable<Observable<unknown>> {
+    const call = fieldCall(context);
+    const handle = () => {
+      // References of several types share a path: what one of them is for must not count for the others' fields.
+      if (!call.isReference) rememberState(call, currentTenantContext());
+      return keepHandlerContext(next.handle(), toGraphqlError);
+    };
+    try {
+      carryThroughFields(call.info.schema);
+      const entered = this.enterOperation(scope, call, handle);
+      return entered instanceof Promise ? entered.catch(throwGraphqlError) : entered;
+    } catch (error) {
+      return throwGraphqlError(error);
+    }
+  }
+
+  private enterOperation<T>(scope: HandlerScope, call: FieldCall, handle: () => T): Awaitable<T> {
+    if (scope.kind === 'admin') return adminContext(scope.reason, handle);
+    const above = stateAbove(call.info);
+    if (above) return runIn(above, handle);
+    const request = graphqlRequest(call.contextValue);
+    if (request !== undefined) {
+      const tenantId = rememberedTenant(request) ?? resolveOnce(this.options, rawOf(request), request);
+      return whenSettled(tenantId, (resolved) => this.run(scope, resolved, handle));
+    }
+    // Code that executes a schema by itself, in a context that it entered.
+    if (currentTenantContext().kind !== 'nobody') return handle();
+    if (!this.needsTenant(scope)) return this.run(scope, undefined, handle);
+    throw new NoTenantContextError(
+      'The GraphQL context has no request to resolve a tenant from.',
+      'Let `context` of GraphQLModule return the request as `req`, or enter a tenant context around the execution.',
+    );
+  }
+
+  private interceptMessage(
+    scope: HandlerScope,
+    context: ExecutionContext,
+    next: CallHandler,
+  ): Awaitable<Observable<unknown>> {
+    const handle = () => keepContext(next.handle());
+    if (scope.kind === 'admin') return adminContext(scope.reason, handle);
+    const client = context.switchToWs().getClient<object>();
+    const request = requestOfClient(client);
+    if (request !== undefined) {
+      const tenantId = resolveOnce(this.options, client, request);
+      return whenSettled(tenantId, (resolved) => this.run(scope, resolved, handle));
+    }
+    if (!this.needsTenant(scope)) return this.run(scope, undefined, handle);
+    throw new NoTenantContextError(
+      'The WebSocket client has no request to resolve a tenant from.',
+      'Call TenantContext.resolveClient(client, request) in `handleConnection(client, request)` of the gateway.',
+    );
+  }
+
+  private needsTenant(scope: HandlerScope): boolean {
+    return scope.kind === 'tenant' && this.options.onMissingTenant !== 'empty';
+  }
+
   private run<T>(scope: HandlerScope, tenantId: string | undefined, fn: () => T): T {
     if (tenantId !== undefined) return tenantContext(tenantId, fn);
     if (scope.kind === 'optional' || this.options.onMissingTenant === 'empty') return withoutTenant(fn);
@@ -87,4 +165,8 @@ export class TenantContextInterceptor implements NestInterceptor {
 
 function throwHttpError(error: unknown): never {
   throw toHttpError(error);
+}
+
+function throwGraphqlError(error: unknown): never {
+  throw toGraphqlError(error);
 }

@@ -1,5 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { RLS_TENANTS_OPTIONS, type TenantContextOptions } from './tenant-context.options.js';
+import { RlsConfigurationError } from '../errors.js';
+import { logError } from './client-errors.js';
+import { resolveAgain } from './resolve-once.js';
+import {
+  RLS_TENANTS_OPTIONS,
+  type TenantContextOptions,
+  type TenantRequest,
+} from './tenant-context.options.js';
 import { parseTenantId, type TenantId } from './tenant-id.js';
 import {
   adminContext,
@@ -9,6 +16,7 @@ import {
   withoutTenant,
   type TenantContextState,
 } from './tenant-context.js';
+import { rememberRequest } from './ws-client.js';
 
 /**
  * Reads and changes who the current call chain acts for. A singleton: the state lives in the asynchronous context,
@@ -35,6 +43,44 @@ export class TenantContext {
   /** Runs `fn` for nobody, whatever context surrounds it; see {@link withoutTenant}. */
   runWithoutTenant<T>(fn: () => T): T {
     return withoutTenant(fn);
+  }
+
+  /**
+   * Resolves and authorizes the tenant of a WebSocket client, and remembers it for the client's messages; call it again
+   * to ask again, and from then on the later answer counts. Messages that arrive meanwhile wait for it.
+   *
+   * Clients of `ws` need it, because Nest shows the request of the handshake to `handleConnection` only; for socket.io
+   * it is what refuses a client when it connects, and not just its messages. For the operations of a `graphql-ws`
+   * connection both parameters are `extra.request`.
+   *
+   * ```ts
+   * async handleConnection(client: WebSocket, request: IncomingMessage) {
+   *   if (!(await this.tenants.resolveClient(client, request))) client.close(1008);
+   * }
+   * ```
+   *
+   * @param request what `resolveTenant` and `authorize` get. Default: the request that socket.io keeps.
+   * @returns the tenant id, or `undefined` if the client has none, was refused one, or could not be asked for it: that
+   * is logged, not thrown, because an error that `handleConnection` throws ends the process. Its messages ask again.
+   * @throws RlsConfigurationError if there is no request.
+   */
+  async resolveClient(
+    client: object,
+    request: TenantRequest = (client as { request?: TenantRequest }).request,
+  ): Promise<string | undefined> {
+    if (typeof request !== 'object' || request === null) {
+      throw new RlsConfigurationError(
+        'resolveClient() got no request to resolve a tenant from.',
+        'Pass on the second argument of `handleConnection(client, request)`.',
+      );
+    }
+    rememberRequest(client, request);
+    try {
+      return await resolveAgain(this.options, client, request);
+    } catch (error) {
+      logError(error);
+      return undefined;
+    }
   }
 
   /** The state of the current call chain: a tenant, the admin (with the reason) or nobody. */

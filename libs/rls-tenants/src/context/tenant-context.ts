@@ -74,3 +74,13 @@ export function runIn<T>(state: TenantContextState, fn: () => T): T {
   // A copy of the caller's store: its values stay readable inside, and the change stays inside.
   return cls.runWith({ ...cls.get(), [STATE]: state }, fn);
 }
+
+/**
+ * Runs `fn` in the current state until `settle` is called with another; from then on everything that `fn` started is in
+ * that one, what is running included. For code that starts before it is known for whom.
+ */
+export function runUntilSettled<T>(fn: (settle: (state: TenantContextState) => void) => T): T {
+  const cls = ClsServiceManager.getClsService();
+  const store: Record<symbol, unknown> = { ...cls.get() };
+  return cls.runWith(store, () => fn((state) => void (store[STATE] = state)));
+}

@@ -1,0 +1,105 @@
+import type { ExecutionContext } from '@nestjs/common';
+import { RlsConfigurationError } from '../../errors.js';
+import type { TenantRequest } from '../tenant-context.options.js';
+import type { TenantContextState } from '../tenant-context.js';
+import type { Schema } from './schema.js';
+
+/** A step from the root of a GraphQL response to a field: one object for each field of each execution. */
+export interface FieldPath {
+  readonly prev: FieldPath | undefined;
+}
+
+/** What is read of graphql-js' `GraphQLResolveInfo`. */
+export interface ResolveInfo {
+  readonly path: FieldPath;
+  readonly schema: Schema;
+  readonly operation: { readonly operation: string };
+}
+
+/** The call of one resolver. */
+export interface FieldCall {
+  readonly contextValue: unknown;
+  readonly info: ResolveInfo;
+}
+
+// By path and not by context object: Mercurius gives all operations of a batch the same one.
+const states = new WeakMap<FieldPath, TenantContextState>();
+
+// Each event of a subscription is an execution of its own, with paths of its own; the context object is what they share.
+const subscriptions = new WeakMap<object, TenantContextState | 'several'>();
+
+/** By the path of a subscription's field: what its source waits for. */
+const sources = new WeakMap<FieldPath, (state: TenantContextState) => void>();
+
+/** The resolver call that an execution context of type `graphql` is for. */
+export function fieldCall(context: ExecutionContext): FieldCall & { isReference: boolean } {
+  const args = context.getArgs<unknown[]>();
+  // `__resolveReference(reference, context, info)` of Apollo Federation has no arguments of a field.
+  const isReference = args.length === 3;
+  const [contextValue, info] = args.slice(isReference ? 1 : 2);
+  return { contextValue, info: info as ResolveInfo, isReference };
+}
+
+/** From now on the fields below this one, and the events of this subscription, are for whom this resolver runs. */
+export function rememberState({ contextValue, info }: FieldCall, state: TenantContextState): void {
+  states.set(info.path, state);
+  if (info.operation.operation !== 'subscription' || info.path.prev || !isObject(contextValue)) return;
+  const other = subscriptions.get(contextValue);
+  const counts = other === undefined || isSame(other, state) ? state : 'several';
+  subscriptions.set(contextValue, counts);
+  if (counts === 'several') throw sharedContext();
+  sources.get(info.path)?.(state);
+}
+
+/** Tells `settle` for whom a subscription is, as soon as its resolver is about to run. */
+export function whenRemembered(info: ResolveInfo, settle: (state: TenantContextState) => void): void {
+  sources.set(info.path, settle);
+}
+
+/** For whom the nearest resolver above the field runs; `undefined` where none that the library knows of does. */
+export function stateAbove(info: ResolveInfo): TenantContextState | undefined {
+  for (let path = info.path.prev; path; path = path.prev) {
+    const state = states.get(path);
+    if (state) return state;
+  }
+  return undefined;
+}
+
+/**
+ * For whom a subscription is, if it is one.
+ *
+ * @throws RlsConfigurationError if its context object is that of a subscription for somebody else as well.
+ */
+export function subscriptionState({ contextValue, info }: FieldCall): TenantContextState | undefined {
+  if (info.operation.operation !== 'subscription' || !isObject(contextValue)) return undefined;
+  const state = subscriptions.get(contextValue);
+  if (state === 'several') throw sharedContext();
+  return state;
+}
+
+/**
+ * The request in a GraphQL context: `req`, as Nest's drivers put it there, or `request`, or that of Mercurius' `reply`.
+ * For an operation of a WebSocket connection (`graphql-ws`) it is the upgrade request.
+ */
+export function graphqlRequest(contextValue: unknown): object | undefined {
+  if (!isObject(contextValue)) return undefined;
+  const { req, request, reply, extra } = contextValue as Record<string, TenantRequest>;
+  const found: TenantRequest = req ?? request ?? reply?.request ?? (extra && contextValue);
+  return found?.extra?.request ?? found;
+}
+
+function isSame(a: TenantContextState | 'several', b: TenantContextState): boolean {
+  if (a === 'several' || a.kind !== b.kind) return false;
+  return a.kind !== 'tenant' || a.tenantId === (b as typeof a).tenantId;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function sharedContext(): RlsConfigurationError {
+  return new RlsConfigurationError(
+    'Subscriptions of several tenants share one GraphQL context object.',
+    'Let `context` return a new object for each operation.',
+  );
+}

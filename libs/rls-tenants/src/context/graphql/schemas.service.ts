@@ -1,0 +1,31 @@
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { carryThroughFields, type Schema } from './schema.js';
+
+/**
+ * Finds the schemas of the application's GraphQLModules once they are built, so that the very first operation is
+ * carried through its fields. `@nestjs/graphql` need not be installed: its `GraphQLSchemaHost` is known by its name.
+ */
+@Injectable()
+export class GraphqlSchemas implements OnApplicationBootstrap {
+  constructor(@Inject(ModulesContainer) private readonly modules: ModulesContainer) {}
+
+  onApplicationBootstrap(): void {
+    for (const { providers } of this.modules.values()) {
+      for (const [token, { instance }] of providers) {
+        if (typeof token !== 'function' || token.name !== 'GraphQLSchemaHost') continue;
+        const schema = schemaOf(instance as { schema: Schema });
+        if (schema) carryThroughFields(schema);
+      }
+    }
+  }
+}
+
+/** The host throws where no schema was built, as in a module that only compiles. */
+function schemaOf(host: { schema: Schema }): Schema | undefined {
+  try {
+    return host.schema;
+  } catch {
+    return undefined;
+  }
+}
