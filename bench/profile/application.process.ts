@@ -70,6 +70,7 @@ const application = await NestFactory.create<NestFastifyApplication>(
   new FastifyAdapter(),
   {
     logger: false,
+    abortOnError: false,
   },
 );
 // Stands for authentication.

@@ -63,7 +63,7 @@ function tableSql(schema: string, setting: string | undefined): string {
     `GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO ${APP_ROLE}, ${ADMIN_ROLE}`,
   ];
   if (tenant) {
-    const predicate = `tenant_id = (SELECT ${tenant})`;
+    const predicate = `tenant_id = ${tenant}`;
     statements.push(
       `ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY`,
       `ALTER TABLE ${table} FORCE ROW LEVEL SECURITY`,
