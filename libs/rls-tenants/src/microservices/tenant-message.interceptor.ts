@@ -1,0 +1,88 @@
+import {
+  Inject,
+  Injectable,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { RedisContext, RpcException, TcpContext } from '@nestjs/microservices';
+import type { Observable } from 'rxjs';
+import { handlerScope } from '../context/handler-scope.js';
+import { keepContext } from '../context/keep-context.js';
+import type { TenantContextState } from '../context/tenant-context.js';
+import { InvalidTenantTokenError, RlsConfigurationError, TenantAccessDeniedError } from '../errors.js';
+import { authorizeState, runAs } from '../propagation/index.js';
+import { TenantMessages, type TenantMessage } from './tenant-messages.js';
+
+/**
+ * Runs each message and event handler in the tenant context that its message is signed for, until the end of what it
+ * returns: promises, Observables, streams.
+ *
+ * - `@AdminScoped(reason)` runs the handler as admin and asks for no token.
+ * - A message without a token is refused before the handler runs, unless the handler is `@TenantOptional()` or
+ *   `allowNobody` is set: then it runs for nobody. A token that is not good is refused always.
+ * - What the sender sees of a refusal is an RpcException that says no more than that.
+ *
+ * Outside microservices it does nothing.
+ */
+@Injectable()
+export class TenantMessageInterceptor implements NestInterceptor {
+  constructor(
+    @Inject(TenantMessages) private readonly messages: TenantMessages,
+    @Inject(Reflector) private readonly reflector: Reflector,
+  ) {}
+
+  intercept(
+    context: ExecutionContext,
+    next: CallHandler,
+  ): Observable<unknown> | Promise<Observable<unknown>> {
+    return context.getType() === 'rpc' ? this.interceptMessage(context, next) : next.handle();
+  }
+
+  private async interceptMessage(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    const state = await this.stateOf(context);
+    return runAs(state, () => keepContext(next.handle()));
+  }
+
+  private async stateOf(context: ExecutionContext): Promise<TenantContextState> {
+    const scope = handlerScope(this.reflector, context);
+    if (scope.kind === 'admin') return { kind: 'admin', reason: scope.reason };
+    const { metadata, message } = read(context);
+    if (scope.kind === 'optional' && !this.messages.hasToken(metadata)) return { kind: 'nobody' };
+    try {
+      const state = this.messages.verify(metadata, message);
+      await authorizeState(state, this.messages.options.authorize, message);
+      return state;
+    } catch (error) {
+      throw toRpcException(error);
+    }
+  }
+}
+
+function read(context: ExecutionContext): { metadata: unknown; message: TenantMessage } {
+  const rpc = context.switchToRpc();
+  const transport: unknown = rpc.getContext();
+  const data: unknown = rpc.getData();
+  if (transport instanceof TcpContext) {
+    return { metadata: transport.getMetadata(), message: { pattern: transport.getPattern(), data } };
+  }
+  if (transport instanceof RedisContext) {
+    return { metadata: transport.getMetadata(), message: { pattern: transport.getChannel(), data } };
+  }
+  throw new RlsConfigurationError(
+    `The handler ${context.getClass().name}.${context.getHandler().name} is reached over a transport whose messages have no metadata.`,
+    'Tenants travel over TCP and Redis. Mark the handler @AdminScoped(reason), or verify the tenant by a guard and enter it with tenantContext().',
+  );
+}
+
+/** The library's error goes on as the `cause`, for logs and exception filters. */
+function toRpcException(error: unknown): unknown {
+  const options = { cause: error };
+  if (error instanceof InvalidTenantTokenError)
+    return Object.assign(new RpcException('Invalid tenant'), options);
+  if (error instanceof TenantAccessDeniedError) {
+    return Object.assign(new RpcException('Tenant access denied'), options);
+  }
+  return error;
+}

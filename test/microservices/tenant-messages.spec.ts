@@ -1,0 +1,469 @@
+import { createServer, type AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Controller, Get, Inject, Module, Param, type INestApplication } from '@nestjs/common';
+import {
+  ClientProxy,
+  ClientProxyFactory,
+  ClientsModule,
+  Ctx,
+  EventPattern,
+  MessagePattern,
+  Payload,
+  Transport,
+  type ClientProviderOptions,
+  type MicroserviceOptions,
+} from '@nestjs/microservices';
+import { Test } from '@nestjs/testing';
+import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
+import {
+  concatMap,
+  firstValueFrom,
+  from,
+  interval,
+  map,
+  mergeMap,
+  take,
+  toArray,
+  type Observable,
+} from 'rxjs';
+import request from 'supertest';
+import type { Repository } from 'typeorm';
+import {
+  AdminScoped,
+  adminContext,
+  fromHeader,
+  RlsTenantsModule,
+  tenantContext,
+  TenantOptional,
+} from '../../libs/rls-tenants/src/index.js';
+import { NoTenantContextError, RlsConfigurationError } from '../../libs/rls-tenants/src/errors.js';
+import {
+  TenantMessages,
+  TenantMessagesModule,
+  type TenantMessagesModuleOptions,
+  type TenantMessagesOptions,
+} from '../../libs/rls-tenants/src/microservices/index.js';
+import { who } from '../http/support/http-app.js';
+import { A, B, Note, NOTES } from '../support/notes.js';
+import { hasRedis, startRedis, type RedisServer } from '../support/redis.js';
+import { BODIES, createTwoTenants, type TwoTenants } from '../support/two-tenants.js';
+
+const OLD = { id: 'old', secret: 'o'.repeat(32) };
+const NEW = { id: 'new', secret: 'n'.repeat(32) };
+
+const events: unknown[] = [];
+
+interface View {
+  who: string;
+  bodies: string[] | string;
+}
+
+@Controller()
+class NotesController {
+  constructor(@InjectRepository(Note) private readonly notes: Repository<Note>) {}
+
+  @MessagePattern('look')
+  async look(@Payload() data: unknown): Promise<View & { data: unknown }> {
+    await sleep(Math.random() * 5);
+    return { data, ...(await this.view()) };
+  }
+
+  @MessagePattern({ cmd: 'look', version: 2 })
+  lookAgain(): Promise<View> {
+    return this.view();
+  }
+
+  /** Queries while it is consumed. */
+  @MessagePattern('stream')
+  stream(): Observable<View> {
+    return interval(2).pipe(
+      take(3),
+      concatMap(() => this.view()),
+    );
+  }
+
+  @MessagePattern('generated')
+  generated(): Observable<View> {
+    const view = () => this.view();
+    return from(
+      (async function* () {
+        for (let n = 0; n < 3; n += 1) yield await view();
+      })(),
+    );
+  }
+
+  @MessagePattern('admin')
+  @AdminScoped('all notes')
+  admin(): Promise<View> {
+    return this.view();
+  }
+
+  @MessagePattern('optional')
+  @TenantOptional()
+  optional(): Promise<View> {
+    return this.view();
+  }
+
+  @EventPattern('event')
+  async event(@Payload() data: unknown, @Ctx() _context: unknown): Promise<void> {
+    await sleep(Math.random() * 5);
+    events.push([data, (await this.view()).bodies]);
+  }
+
+  private async view(): Promise<View> {
+    const bodies = await this.notes.find({ order: { body: 'ASC' } }).then(
+      (found) => found.map(({ body }) => body),
+      (error: Error) => error.name,
+    );
+    return { who: who(), bodies };
+  }
+}
+
+/** The front: HTTP in, messages out. */
+@Controller()
+class FrontController {
+  constructor(@Inject('NOTES') private readonly client: ClientProxy) {}
+
+  @Get('look/:n') look(@Param('n') n: string): Observable<unknown> {
+    // The operators run for the tenant of the request too, whoever opened the connection.
+    return this.client.send('look', { n }).pipe(map((view: object) => ({ ...view, here: who() })));
+  }
+
+  @Get('unscoped') @TenantOptional() unscoped(): Observable<unknown> {
+    return this.client.send('look', {});
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((done) => probe.close(done));
+  return port;
+}
+
+const transports = [
+  ['TCP', Transport.TCP],
+  ...(hasRedis() || process.env.CI ? [['Redis', Transport.REDIS]] : []),
+] as [string, Transport.TCP | Transport.REDIS][];
+
+let notes: TwoTenants;
+let redis: RedisServer | undefined;
+
+beforeAll(async () => {
+  notes = await createTwoTenants();
+  if (transports.length > 1) redis = await startRedis();
+});
+afterAll(async () => {
+  await notes.db.drop();
+  await redis?.stop();
+});
+
+describe.each(transports)('messages over %s', (_, transport) => {
+  const open: { close(): unknown }[] = [];
+  afterEach(async () => {
+    events.splice(0);
+    for (const part of open.splice(0).toReversed()) await part.close();
+  });
+
+  async function address(): Promise<MicroserviceOptions & ClientProviderOptions> {
+    const options =
+      transport === Transport.TCP
+        ? { host: '127.0.0.1', port: await freePort() }
+        : { host: '127.0.0.1', port: redis!.port };
+    return { transport, options } as MicroserviceOptions & ClientProviderOptions;
+  }
+
+  async function service(
+    where: MicroserviceOptions,
+    options: Partial<TenantMessagesModuleOptions> = {},
+  ): Promise<void> {
+    @Module({
+      imports: [...database(), TenantMessagesModule.forRoot({ keys: [NEW], ...options })],
+      controllers: [NotesController],
+    })
+    class ServiceModule {}
+    const module = await Test.createTestingModule({ imports: [ServiceModule] }).compile();
+    const app = module.createNestMicroservice<MicroserviceOptions>({ ...where, logger: false });
+    await app.listen();
+    open.push(app);
+  }
+
+  function database() {
+    const url = notes.db.url('app');
+    return [
+      TypeOrmModule.forRoot({ type: 'postgres', url, entities: NOTES, poolSize: 3, retryAttempts: 0 }),
+      TypeOrmModule.forFeature([Note]),
+      RlsTenantsModule.forRoot({
+        tenantIdType: 'uuid',
+        adminRole: notes.db.roles.admin,
+        resolveTenant: fromHeader('x-tenant'),
+        authorize: () => true,
+      }),
+    ];
+  }
+
+  function plainClient(where: ClientProviderOptions | MicroserviceOptions): ClientProxy {
+    const client = ClientProxyFactory.create(where as ClientProviderOptions);
+    open.push(client);
+    return client;
+  }
+
+  function client(where: MicroserviceOptions, options: Partial<TenantMessagesOptions> = {}): ClientProxy {
+    return new TenantMessages({ keys: [NEW], tenantIdType: 'uuid', ...options }).sign(plainClient(where));
+  }
+
+  const of = (tenantId: string): View => ({ who: tenantId, bodies: [BODIES[tenantId] as string] });
+
+  /** A client that sends what another one signed. */
+  function replaying(where: MicroserviceOptions, metadata: () => unknown): ClientProxy {
+    const forging = plainClient(where);
+    forging.setOnDispatchHook((packet) => void Object.assign(packet, { metadata: metadata() }));
+    return forging;
+  }
+
+  /** The metadata that tenant A's message has. */
+  async function stolen(where: MicroserviceOptions, pattern: unknown, data: unknown): Promise<unknown> {
+    const signing = plainClient(where);
+    let metadata: unknown;
+    const dispatch = signing as unknown as {
+      publish: (packet: { metadata: unknown }, callback: unknown) => unknown;
+    };
+    const publish = dispatch.publish.bind(signing);
+    dispatch.publish = (packet, callback) => {
+      metadata = packet.metadata;
+      return publish(packet, callback);
+    };
+    new TenantMessages({ keys: [NEW], tenantIdType: 'uuid' }).sign(signing);
+    await tenantContext(A, () => firstValueFrom(signing.send(pattern, data)));
+    return metadata;
+  }
+
+  it('run in the context of their sender, interleaved', async () => {
+    const where = await address();
+    await service(where);
+    const sender = client(where);
+    const views = await Promise.all(
+      Array.from({ length: 40 }, (_, n) =>
+        tenantContext(n % 2 ? A : B, () => firstValueFrom(sender.send('look', { n, gone: undefined }))),
+      ),
+    );
+    expect(views).toEqual(views.map((_, n) => ({ data: { n }, ...of(n % 2 ? A : B) })));
+    expect(await notes.all()).toEqual(['of A', 'of B']);
+  });
+
+  it.each([[7], ['text'], [[1, { b: 1, a: 2 }]], [{ at: new Date(0) }]])(
+    'carry the data %p',
+    async (data) => {
+      const where = await address();
+      await service(where);
+      const view = tenantContext(A, () => firstValueFrom(client(where).send('look', data)));
+      expect(await view).toEqual({ data: JSON.parse(JSON.stringify(data)), ...of(A) });
+    },
+  );
+
+  it('have patterns that are objects, too', async () => {
+    const where = await address();
+    await service(where);
+    const send = () => firstValueFrom(client(where).send({ version: 2, cmd: 'look' }, {}));
+    expect(await tenantContext(B, send)).toEqual(of(B));
+  });
+
+  it.each(['stream', 'generated'])(
+    'keep it while what their handler returned goes on: %s',
+    async (pattern) => {
+      const where = await address();
+      await service(where);
+      const sender = client(where);
+      const all = (tenantId: string) =>
+        tenantContext(tenantId, () => firstValueFrom(sender.send(pattern, {}).pipe(toArray())));
+      const [a, b] = await Promise.all([all(A), all(B)]);
+      expect(a).toEqual([of(A), of(A), of(A)]);
+      expect(b).toEqual([of(B), of(B), of(B)]);
+    },
+  );
+
+  it('that are events run in it as well', async () => {
+    const where = await address();
+    await service(where);
+    const sender = client(where);
+    for (let n = 0; n < 10; n += 1) {
+      // As fire and forget: nobody subscribes.
+      tenantContext(n % 2 ? A : B, () => sender.emit('event', n));
+    }
+    while (events.length < 10) await sleep(5);
+    const expected = Array.from({ length: 10 }, (_, n) => [n, [BODIES[n % 2 ? A : B]]]);
+    expect(events).toHaveLength(10);
+    expect(events).toEqual(expect.arrayContaining(expected));
+  });
+
+  it('are sent for whom send() was called, whoever subscribes, and so are the operators behind them', async () => {
+    const where = await address();
+    await service(where);
+    const sender = client(where);
+    // The connection is opened in B's context: its events come from there.
+    await tenantContext(B, () => sender.connect());
+    const response = tenantContext(A, () =>
+      sender
+        .send('look', {})
+        .pipe(mergeMap(async (view: object) => ({ ...view, here: await notes.bodies() }))),
+    );
+    const expected = { data: {}, ...of(A), here: ['of A'] };
+    expect(await firstValueFrom(response)).toEqual(expected);
+    expect(await tenantContext(B, () => firstValueFrom(response))).toEqual(expected);
+  });
+
+  it('from a client of the application are signed for the tenant of the request', async () => {
+    const where = await address();
+    await service(where);
+    @Module({
+      imports: [
+        ...database(),
+        ClientsModule.register([{ ...where, name: 'NOTES' }]),
+        TenantMessagesModule.forRootAsync({ useFactory: () => ({ keys: [NEW] }) }),
+      ],
+      controllers: [FrontController],
+    })
+    class FrontModule {}
+    const module = await Test.createTestingModule({ imports: [FrontModule] }).compile();
+    const app: INestApplication = await module.createNestApplication({ logger: false }).init();
+    open.push(app);
+    const get = (path: string, tenantId: string) =>
+      request(app.getHttpServer()).get(path).set('x-tenant', tenantId);
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => get(`/look/${n}`, n % 2 ? A : B)));
+    expect(answers.map(({ body }) => body as unknown)).toEqual(
+      answers.map((_, n) => {
+        const tenantId = n % 2 ? A : B;
+        return { data: { n: String(n) }, ...of(tenantId), here: tenantId };
+      }),
+    );
+    expect((await request(app.getHttpServer()).get('/unscoped')).status).toBe(403);
+  });
+
+  it('outside of a tenant context are refused before they are sent', async () => {
+    const sender = client(await address());
+    for (const send of [() => sender.send('look', {}), () => sender.emit('event', {})]) {
+      expect(send).toThrow(NoTenantContextError);
+      expect(() => adminContext('test', send)).toThrow(NoTenantContextError);
+    }
+    // What is no message is refused by Nest.
+    await expect(firstValueFrom(sender.send('look', undefined))).rejects.toThrow('invalid data');
+  });
+
+  it('reach @AdminScoped and @TenantOptional handlers without a token', async () => {
+    const where = await address();
+    await service(where);
+    const plain = plainClient(where);
+    expect(await firstValueFrom(plain.send('admin', {}))).toEqual({
+      who: 'admin: all notes',
+      bodies: ['of A', 'of B'],
+    });
+    expect(await firstValueFrom(plain.send('optional', {}))).toEqual({
+      who: 'nobody',
+      bodies: 'NoTenantContextError',
+    });
+    const signing = client(where);
+    const send = (pattern: string) => tenantContext(A, () => firstValueFrom(signing.send(pattern, {})));
+    expect(await send('optional')).toEqual(of(A));
+    expect(await send('admin')).toMatchObject({ who: 'admin: all notes' });
+  });
+
+  it('as admin and for nobody run where both sides allow it', async () => {
+    const where = await address();
+    await service(where, { allowAdmin: true, allowNobody: true });
+    const sender = client(where, { allowAdmin: true, allowNobody: true });
+    const look = () => firstValueFrom(sender.send('look', {}));
+    expect(await adminContext('report', look)).toMatchObject({
+      who: 'admin: report',
+      bodies: ['of A', 'of B'],
+    });
+    expect(await look()).toMatchObject({ who: 'nobody', bodies: 'NoTenantContextError' });
+  });
+
+  describe('are refused, and say no more than that,', () => {
+    const refusal = { status: 'error', message: 'Invalid tenant' };
+
+    it('without a token, or with a forged one, whatever the handler', async () => {
+      const where = await address();
+      await service(where);
+      const send = (sender: ClientProxy, pattern = 'look') => firstValueFrom(sender.send(pattern, {}));
+      await expect(send(plainClient(where))).rejects.toEqual(refusal);
+      for (const metadata of [null, {}, 'text', { tenantToken: `v1.new.${btoa(A)}.x` }, { tenantToken: A }]) {
+        await expect(send(replaying(where, () => metadata))).rejects.toEqual(refusal);
+      }
+      const forged = replaying(where, () => ({ tenantToken: 'v1.new.x.x' }));
+      await expect(send(forged, 'optional')).rejects.toEqual(refusal);
+      forged.emit('event', 1);
+      plainClient(where).emit('event', 2);
+      await sleep(100);
+      expect(events).toEqual([]);
+    });
+
+    it('with the token of another pattern, or of other data; the same message may be replayed', async () => {
+      const where = await address();
+      await service(where);
+      const metadata = await stolen(where, 'look', { amount: 1 });
+      const thief = replaying(where, () => metadata);
+      const send = (pattern: string, data: object) => firstValueFrom(thief.send(pattern, data));
+      await expect(send('stream', { amount: 1 })).rejects.toEqual(refusal);
+      await expect(send('look', { amount: 1000 })).rejects.toEqual(refusal);
+      expect(await send('look', { amount: 1 })).toEqual({ data: { amount: 1 }, ...of(A) });
+    });
+
+    it('when they are older than a minute', async () => {
+      const where = await address();
+      await service(where);
+      const metadata = await stolen(where, 'look', {});
+      const now = Date.now();
+      const clock = jest.spyOn(Date, 'now').mockReturnValue(now + 95_000);
+      const late = firstValueFrom(replaying(where, () => metadata).send('look', {}));
+      await expect(late).rejects.toEqual(refusal);
+      clock.mockRestore();
+    });
+
+    it('when their key was removed; while it is rotated they run', async () => {
+      const [rotating, rotated] = [await address(), await address()];
+      const send = (where: MicroserviceOptions) =>
+        tenantContext(A, () => firstValueFrom(client(where, { keys: [OLD] }).send('look', {})));
+      await service(rotating, { keys: [NEW, OLD] });
+      expect(await send(rotating)).toEqual({ data: {}, ...of(A) });
+      for (const part of open.splice(0).toReversed()) await part.close();
+      await service(rotated);
+      await expect(send(rotated)).rejects.toEqual(refusal);
+    });
+
+    it('when the sender may not act for the tenant', async () => {
+      const where = await address();
+      const asked: unknown[] = [];
+      await service(where, {
+        authorize: async (tenantId, message) => {
+          await sleep(1);
+          asked.push([who(), tenantId, message]);
+          return (message.data as { user: string }).user === 'ann';
+        },
+      });
+      const send = (user: string) =>
+        tenantContext(A, () => firstValueFrom(client(where).send('look', { user })));
+      expect(await send('ann')).toMatchObject(of(A));
+      await expect(send('bob')).rejects.toEqual({ status: 'error', message: 'Tenant access denied' });
+      expect(asked).toEqual([
+        ['nobody', A, { pattern: 'look', data: { user: 'ann' } }],
+        ['nobody', A, { pattern: 'look', data: { user: 'bob' } }],
+      ]);
+    });
+  });
+
+  it('a client is signed for once, and by a client that can', async () => {
+    const where = await address();
+    const messages = new TenantMessages({ keys: [NEW], tenantIdType: 'uuid' });
+    const signed = messages.sign(plainClient(where));
+    const { send } = signed;
+    expect(messages.sign(signed).send).toBe(send);
+    expect(
+      () => client(where, {}) && new TenantMessages({ keys: [NEW], tenantIdType: 'uuid' }).sign(signed),
+    ).toThrow(RlsConfigurationError);
+    const old = plainClient(where);
+    Object.assign(old, { setOnDispatchHook: undefined });
+    expect(() => messages.sign(old)).toThrow('cannot put metadata on a message');
+  });
+});
