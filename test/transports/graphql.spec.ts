@@ -290,6 +290,7 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
         ['{ list { body } }', undefined, 'No tenant', 'FORBIDDEN'],
         ['{ list { body } }', 'no-uuid', 'Invalid tenant', 'BAD_REQUEST'],
         ['{ list { body } }', '00000000-0000-4000-8000-000000000099', 'Tenant access denied', 'FORBIDDEN'],
+        ['{ guarded }', A, 'Internal server error', 'INTERNAL_SERVER_ERROR'],
         ['mutation { steal }', A, 'Access denied', 'FORBIDDEN'],
         ['{ shelves { theft } }', A, 'Access denied', 'FORBIDDEN'],
       ];

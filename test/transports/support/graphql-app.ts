@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Inject } from '@nestjs/common';
+import { Inject, UseGuards, type CanActivate } from '@nestjs/common';
 import {
   Args,
   Context,
@@ -17,6 +17,7 @@ import { PubSub } from 'graphql-subscriptions';
 import {
   AdminScoped,
   CurrentTenant,
+  RlsConfigurationError,
   TenantContext,
   TenantOptional,
 } from '../../../libs/rls-tenants/src/index.js';
@@ -55,6 +56,13 @@ export function forgetSharedLoader(): void {
   shared = undefined;
 }
 
+/** Fails in front of the interceptor, where only a filter sees it. */
+class ContradictoryGuard implements CanActivate {
+  canActivate(): never {
+    throw new RlsConfigurationError('Table "note" has no policy.', 'Run check-rls.');
+  }
+}
+
 @Resolver(() => NoteType)
 export class NotesResolver {
   constructor(
@@ -78,6 +86,12 @@ export class NotesResolver {
   async steal(@CurrentTenant() tenantId: string): Promise<string> {
     await this.notes.steal(tenantId === A ? B : A);
     return 'done';
+  }
+
+  @UseGuards(ContradictoryGuard)
+  @Query(() => String)
+  guarded(): string {
+    return 'never';
   }
 
   @AdminScoped('report')
