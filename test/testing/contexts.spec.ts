@@ -21,6 +21,7 @@ describe('asTenant() and asAdmin()', () => {
   it('wait for a thenable inside of the context, where tenantContext() does not', async () => {
     // A thenable that answers where it is awaited, as TypeORM's lazy relations do.
     const thenable = () => ({
+      // oxlint-disable-next-line unicorn/no-thenable -- it is what is tested
       then: (done: (state: unknown) => void) => done(currentTenantContext()),
     });
     expect(await (tenantContext(A, thenable) as unknown as Promise<unknown>)).toEqual({ kind: 'nobody' });

@@ -3,7 +3,12 @@ import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { isolateDataSource } from '../../libs/rls-tenants/src/connection/index.js';
 import { TENANT_ID_TYPES } from '../../libs/rls-tenants/src/context/tenant-id.js';
-import { asTenant, expectIsolated, type TestDatabase } from '../../libs/rls-tenants/src/testing/index.js';
+import {
+  asTenant,
+  expectIsolated,
+  tenantScopedEntities,
+  type TestDatabase,
+} from '../../libs/rls-tenants/src/testing/index.js';
 import {
   Booking,
   Customer,
@@ -111,6 +116,12 @@ describe('expectIsolated() on protected entities', () => {
     expect(await expectIsolated(Label, database)).toEqual(
       expect.arrayContaining(links('label_customers_customer')),
     );
+  });
+
+  it('is for each tenant-scoped entity of a data source, join tables and global tables aside', async () => {
+    const entities = tenantScopedEntities(database.dataSource);
+    expect(entities).toEqual([Customer, Shipment, Label, Invoice, Room, Booking]);
+    for (const entity of entities) expect(await expectIsolated(entity, database)).not.toEqual([]);
   });
 
   it('leaves no row behind', async () => {

@@ -65,7 +65,7 @@ export async function expectIsolated<Entity extends ObjectLiteral>(
   const isolation = Isolation.get(dataSource);
   if (!dataSource.isInitialized || !isolation) {
     throw nothingProven(
-      `the data source of database ${JSON.stringify(dataSource.options.database ?? '')} is not ${isolation ? 'initialized' : 'isolated'}`,
+      `the data source of database ${JSON.stringify(dataSource.driver.database ?? '')} is not ${isolation ? 'initialized' : 'isolated'}`,
       'Give the data source of RlsTenantsModule, or one that isolateDataSource() returned.',
     );
   }
@@ -92,6 +92,13 @@ export async function expectIsolated<Entity extends ObjectLiteral>(
     `"${metadata.name}" (table "${metadata.tablePath}", role "${role}") is not shown to be isolated. What a tenant does to a row of another tenant:\n${lines.join('\n')}`,
     await explanation(dataSource, metadata, adminRole),
   );
+}
+
+/** The tenant-scoped entities of a data source, to expect each of them isolated, those that come later included. */
+export function tenantScopedEntities({ entityMetadatas }: DataSource): EntityTarget<ObjectLiteral>[] {
+  return entityMetadatas
+    .filter((metadata) => !metadata.isJunction && tenantScopeOf(metadata))
+    .map(({ target }) => target);
 }
 
 /** The role must be subject to row-level security, or every result would be about something else. */

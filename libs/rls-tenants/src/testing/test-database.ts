@@ -62,11 +62,14 @@ export async function createTestDatabase(options: TestDatabaseOptions): Promise<
       await maker.drop(name);
       throw error;
     });
+    let destroyed = false;
     return {
       dataSource,
       name,
       url: (login) => maker.url(name, login),
       async destroy() {
+        if (destroyed) return;
+        destroyed = true;
         if (dataSource.isInitialized) await dataSource.destroy();
         await maker.drop(name);
         await server.release();
