@@ -1,7 +1,18 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Controller, Get, Inject, Module, Param, type INestApplication } from '@nestjs/common';
 import {
+  Catch,
+  Controller,
+  Get,
+  Inject,
+  Module,
+  Param,
+  type ExceptionFilter,
+  type INestApplication,
+} from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
+import {
+  BaseRpcContext,
   ClientProxy,
   ClientProxyFactory,
   ClientsModule,
@@ -9,8 +20,11 @@ import {
   EventPattern,
   MessagePattern,
   Payload,
+  Server,
   Transport,
   type ClientProviderOptions,
+  type CustomTransportStrategy,
+  type MessageHandler,
   type MicroserviceOptions,
 } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
@@ -23,6 +37,7 @@ import {
   map,
   mergeMap,
   take,
+  throwError,
   toArray,
   type Observable,
 } from 'rxjs';
@@ -340,6 +355,27 @@ describe.each(transports)('messages over %s', (_, transport) => {
     expect((await request(app.getHttpServer()).get('/unscoped')).status).toBe(403);
   });
 
+  it.each([
+    ['run in it', true],
+    ['run for nobody if the application’s interceptors are not inherited', false],
+  ])('to a hybrid application %s', async (_, inheritAppConfig) => {
+    const where = await address();
+    @Module({
+      imports: [...database(), TenantMessagesModule.forRoot({ keys: [NEW] })],
+      controllers: [NotesController],
+    })
+    class HybridModule {}
+    const module = await Test.createTestingModule({ imports: [HybridModule] }).compile();
+    const app = module.createNestApplication({ logger: false });
+    app.connectMicroservice<MicroserviceOptions>(where, { inheritAppConfig });
+    await app.startAllMicroservices();
+    await app.init();
+    open.push(app);
+    const view = await tenantContext(A, () => firstValueFrom(client(where).send('look', {})));
+    const forNobody = { who: 'nobody', bodies: 'NoTenantContextError' };
+    expect(view).toEqual({ data: {}, ...(inheritAppConfig ? of(A) : forNobody) });
+  });
+
   it('outside of a tenant context are refused before they are sent', async () => {
     const sender = client(await address());
     for (const send of [() => sender.send('look', {}), () => sender.emit('event', {})]) {
@@ -465,5 +501,59 @@ describe.each(transports)('messages over %s', (_, transport) => {
     const old = plainClient(where);
     Object.assign(old, { setOnDispatchHook: undefined });
     expect(() => messages.sign(old)).toThrow('cannot put metadata on a message');
+  });
+});
+
+describe('messages over a transport without metadata', () => {
+  /** A transport of the application's own: whoever has the object calls its handlers. */
+  class DirectTransport extends Server implements CustomTransportStrategy {
+    listen(ready: () => void): void {
+      ready();
+    }
+    close(): void {}
+    on(): void {}
+    unwrap(): never {
+      throw new Error('There is nothing below.');
+    }
+
+    async call(pattern: string): Promise<unknown> {
+      const handler = this.getHandlerByPattern(pattern) as MessageHandler;
+      return firstValueFrom(this.transformToObservable(await handler({}, new BaseRpcContext([]))));
+    }
+  }
+
+  @Catch()
+  class RethrowingFilter implements ExceptionFilter {
+    catch(error: Error): Observable<never> {
+      return throwError(() => error);
+    }
+  }
+
+  it('are refused with an error that says so, unless their handler needs no token', async () => {
+    const strategy = new DirectTransport();
+    const url = notes.db.url('app');
+    @Module({
+      imports: [
+        TypeOrmModule.forRoot({ type: 'postgres', url, entities: NOTES, poolSize: 3, retryAttempts: 0 }),
+        TypeOrmModule.forFeature([Note]),
+        RlsTenantsModule.forRoot({
+          tenantIdType: 'uuid',
+          adminRole: notes.db.roles.admin,
+          resolveTenant: () => undefined,
+        }),
+        TenantMessagesModule.forRoot({ keys: [NEW] }),
+      ],
+      controllers: [NotesController],
+      providers: [{ provide: APP_FILTER, useClass: RethrowingFilter }],
+    })
+    class ServiceModule {}
+    const module = await Test.createTestingModule({ imports: [ServiceModule] }).compile();
+    const app = module.createNestMicroservice<MicroserviceOptions>({ strategy, logger: false });
+    await app.listen();
+    await expect(strategy.call('look')).rejects.toThrow(RlsConfigurationError);
+    await expect(strategy.call('look')).rejects.toThrow('NotesController.look is reached over a transport');
+    expect(await strategy.call('optional')).toEqual({ who: 'nobody', bodies: 'NoTenantContextError' });
+    expect(await strategy.call('admin')).toMatchObject({ bodies: ['of A', 'of B'] });
+    await app.close();
   });
 });

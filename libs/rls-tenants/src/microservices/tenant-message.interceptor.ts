@@ -48,8 +48,10 @@ export class TenantMessageInterceptor implements NestInterceptor {
   private async stateOf(context: ExecutionContext): Promise<TenantContextState> {
     const scope = handlerScope(this.reflector, context);
     if (scope.kind === 'admin') return { kind: 'admin', reason: scope.reason };
-    const { metadata, message } = read(context);
-    if (scope.kind === 'optional' && !this.messages.hasToken(metadata)) return { kind: 'nobody' };
+    const received = receive(context);
+    if (scope.kind === 'optional' && !this.messages.hasToken(received?.metadata)) return { kind: 'nobody' };
+    if (received === undefined) throw unsupportedTransport(context);
+    const { metadata, message } = received;
     try {
       const state = this.messages.verify(metadata, message);
       await authorizeState(state, this.messages.options.authorize, message);
@@ -60,7 +62,8 @@ export class TenantMessageInterceptor implements NestInterceptor {
   }
 }
 
-function read(context: ExecutionContext): { metadata: unknown; message: TenantMessage } {
+/** A message and its metadata, or `undefined` on a transport that has none. */
+function receive(context: ExecutionContext): { metadata: unknown; message: TenantMessage } | undefined {
   const rpc = context.switchToRpc();
   const transport: unknown = rpc.getContext();
   const data: unknown = rpc.getData();
@@ -70,19 +73,23 @@ function read(context: ExecutionContext): { metadata: unknown; message: TenantMe
   if (transport instanceof RedisContext) {
     return { metadata: transport.getMetadata(), message: { pattern: transport.getChannel(), data } };
   }
-  throw new RlsConfigurationError(
+  return undefined;
+}
+
+function unsupportedTransport(context: ExecutionContext): RlsConfigurationError {
+  return new RlsConfigurationError(
     `The handler ${context.getClass().name}.${context.getHandler().name} is reached over a transport whose messages have no metadata.`,
-    'Tenants travel over TCP and Redis. Mark the handler @AdminScoped(reason), or verify the tenant by a guard and enter it with tenantContext().',
+    'Tenants travel over TCP and Redis. Mark the handler @TenantOptional(), verify the tenant by means of your own, and enter it with TenantContext.run().',
   );
 }
 
 /** The library's error goes on as the `cause`, for logs and exception filters. */
 function toRpcException(error: unknown): unknown {
-  const options = { cause: error };
-  if (error instanceof InvalidTenantTokenError)
-    return Object.assign(new RpcException('Invalid tenant'), options);
-  if (error instanceof TenantAccessDeniedError) {
-    return Object.assign(new RpcException('Tenant access denied'), options);
-  }
+  if (error instanceof InvalidTenantTokenError) return rpcException('Invalid tenant', error);
+  if (error instanceof TenantAccessDeniedError) return rpcException('Tenant access denied', error);
   return error;
+}
+
+function rpcException(message: string, cause: unknown): RpcException {
+  return Object.assign(new RpcException(message), { cause });
 }
