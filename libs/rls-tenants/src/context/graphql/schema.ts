@@ -1,7 +1,7 @@
 import { keepContext } from '../keep-context.js';
 import { runIn, runUntilSettled } from '../tenant-context.js';
 import { toGraphqlError } from '../client-errors.js';
-import { stateAbove, subscriptionState, whenRemembered, type ResolveInfo } from './operation.js';
+import { stateAbove, whenRemembered, type ResolveInfo } from './operation.js';
 
 type Resolver = (source: unknown, args: unknown, contextValue: unknown, info: ResolveInfo) => unknown;
 type Field = { resolve?: Resolver; subscribe?: Resolver };
@@ -51,9 +51,9 @@ function carryingResolver(resolve: Resolver): Resolver {
   return function (this: unknown, ...call) {
     const [, , contextValue, info] = call;
     try {
-      const state = stateAbove(info) ?? subscriptionState({ contextValue, info });
-      if (!state) return Reflect.apply(resolve, this, call);
-      const result = runIn(state, () => keepContext(Reflect.apply(resolve, this, call)));
+      const state = stateAbove({ contextValue, info });
+      const run = () => keepContext(Reflect.apply(resolve, this, call));
+      const result = state ? runIn(state, run) : run();
       return result instanceof Promise ? result.catch(throwGraphqlError) : result;
     } catch (error) {
       return throwGraphqlError(error);

@@ -12,9 +12,9 @@ export class GraphqlSchemas implements OnApplicationBootstrap {
 
   onApplicationBootstrap(): void {
     for (const { providers } of this.modules.values()) {
-      for (const [token, { instance }] of providers) {
+      for (const [token, provider] of providers) {
         if (typeof token !== 'function' || token.name !== 'GraphQLSchemaHost') continue;
-        const schema = schemaOf(instance as { schema: Schema });
+        const schema = schemaOf(provider.instance as { schema: Schema });
         if (schema) carryThroughFields(schema);
       }
     }
