@@ -28,7 +28,7 @@ describeOnRedis('BullMQ jobs', () => {
   let notes: TwoTenants;
   let redis: RedisServer;
   let connection: { host: string; port: number };
-  const closing: { close(): Promise<unknown> }[] = [];
+  const closing: { waitUntilReady(): Promise<unknown>; close(): Promise<unknown> }[] = [];
   const seen: Seen[] = [];
 
   beforeAll(async () => {
@@ -37,7 +37,10 @@ describeOnRedis('BullMQ jobs', () => {
   });
   beforeEach(() => void seen.splice(0));
   afterEach(async () => {
-    await Promise.all(closing.splice(0).map((part) => part.close()));
+    const parts = closing.splice(0);
+    // What is closed while it connects stays behind.
+    await Promise.all(parts.map((part) => part.waitUntilReady()));
+    await Promise.all(parts.map((part) => part.close()));
   });
   afterAll(async () => {
     await notes.db.drop();

@@ -133,6 +133,8 @@ export class TenantJobs {
       const stored = updateData.call(job, signed);
       job.data = next;
       await stored;
+      // In a fork, BullMQ sets it now.
+      if (job.data === signed) job.data = next;
     };
   }
 
