@@ -76,6 +76,21 @@ describe('the SQL text of auto-scope', () => {
       [scope('Notebook')],
     ],
     [
+      'a select from two tables',
+      () => ds.createQueryBuilder(Note, 'n').addFrom(Tag, 'tag').select('COUNT(*)').getRawOne(),
+      [scope('n'), scope('tag')],
+    ],
+    [
+      'a select from a global table and a tenant-scoped one',
+      () => ds.createQueryBuilder(Country, 'c').addFrom(Tag, 'tag').select('COUNT(*)').getRawOne(),
+      [scope('tag')],
+    ],
+    [
+      'a find by the primary key with relations, which TypeORM turns into two statements',
+      () => ds.getRepository(Note).findOne({ where: { id: 1 }, relations: { notebook: true } }),
+      [scope('Note'), scope('Note__Note_notebook')],
+    ],
+    [
       'an update',
       () => ds.getRepository(Note).update({ body: 'none' }, { body: 'x' }),
       [`"tenant_id" = '${A}'`],
@@ -98,7 +113,7 @@ describe('the SQL text of auto-scope', () => {
     expect(text).not.toContain(B);
   });
 
-  it('adds nothing to a find by the whole primary key: there is nothing left to estimate', async () => {
+  it('adds nothing to a find by the whole primary key: there is nothing to gain', async () => {
     const [other] = await db.asSuperuser<{ id: number }>(
       `SELECT id FROM note WHERE tenant_id = '${B}' LIMIT 1`,
     );
