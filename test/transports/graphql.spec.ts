@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo';
 import { Logger, type INestApplication, type MiddlewareConsumer, type NestModule } from '@nestjs/common';
@@ -9,7 +10,9 @@ import { graphql as executeGraphql, parse, subscribe, type ExecutionResult } fro
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import {
+  fromUser,
   RlsTenantsExceptionFilter,
+  TenantContext,
   tenantContext,
   TenantContextMiddleware,
   type RlsTenantsOptions,
@@ -34,13 +37,16 @@ interface Answer {
   errors?: { message: string; extensions?: { code?: string } }[];
 }
 
+/** Options of GraphQLModule that a test adds. */
+type Overrides = (tenants: TenantContext) => object;
+
 const DRIVERS = {
-  apollo: (overrides: object) =>
+  apollo: (overrides: Overrides) =>
     GraphQLModule.forRootAsync<ApolloDriverConfig>({
       driver: ApolloDriver,
       imports: [NotesModule],
-      inject: [Notes],
-      useFactory: (notes: Notes) => ({
+      inject: [Notes, TenantContext],
+      useFactory: (notes: Notes, tenants: TenantContext) => ({
         autoSchemaFile: true,
         graphiql: false,
         subscriptions: { 'graphql-ws': true },
@@ -48,22 +54,48 @@ const DRIVERS = {
           req: req ?? extra?.request,
           loader: createLoader(notes),
         }),
-        ...overrides,
+        ...overrides(tenants),
       }),
     }),
-  mercurius: (overrides: object) =>
+  mercurius: (overrides: Overrides) =>
     GraphQLModule.forRootAsync<MercuriusDriverConfig>({
       driver: MercuriusDriver,
       imports: [NotesModule],
-      inject: [Notes],
-      useFactory: (notes: Notes) => ({
+      inject: [Notes, TenantContext],
+      useFactory: (notes: Notes, tenants: TenantContext) => ({
         autoSchemaFile: true,
         subscription: true,
         context: () => ({ loader: createLoader(notes) }),
-        ...overrides,
+        ...overrides(tenants),
       }),
     }),
 };
+
+/** Authenticate by `connectionParams`: there the tenant is refused at once, here with the first operation. */
+const CONNECTING = {
+  apollo: (tenants: TenantContext) => ({
+    subscriptions: {
+      'graphql-ws': {
+        async onConnect({ connectionParams, extra }: ConnectingContext) {
+          extra.request.user = { tenantId: connectionParams.token };
+          return (await tenants.resolveClient(extra.request, extra.request)) !== undefined;
+        },
+      },
+    },
+  }),
+  mercurius: () => ({
+    subscription: {
+      onConnect: ({ payload }: { payload: { token: string } }) => ({
+        req: { user: { tenantId: payload.token } },
+      }),
+    },
+  }),
+};
+
+interface ConnectingContext {
+  connectionParams: { token: string };
+  extra: { request: IncomingMessage & { user?: object } };
+}
 
 const ADAPTERS = { apollo: () => new ExpressAdapter(), mercurius: () => new FastifyAdapter() };
 
@@ -90,11 +122,11 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
   interface Started {
     app: INestApplication;
     query(text: string, tenantId?: string): Promise<Answer>;
-    client(tenantId?: string): ReturnType<typeof createClient>;
+    client(tenantId?: string, connectionParams?: Record<string, unknown>): ReturnType<typeof createClient>;
   }
 
   function useGraphql(
-    options: { graphql?: object; context?: Partial<RlsTenantsOptions>; middleware?: boolean } = {},
+    options: { graphql?: Overrides; context?: Partial<RlsTenantsOptions>; middleware?: boolean } = {},
   ): Started {
     let app: INestApplication;
     let port: number;
@@ -102,7 +134,7 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
     beforeAll(async () => {
       const Root = rootModule(
         db,
-        { imports: [DRIVERS[driver](options.graphql ?? {})], providers: RESOLVERS },
+        { imports: [DRIVERS[driver](options.graphql ?? (() => ({})))], providers: RESOLVERS },
         {
           authorize: async (tenantId) => {
             authorized.push(tenantId);
@@ -141,7 +173,7 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
         });
         return (await response.json()) as Answer;
       },
-      client(tenantId) {
+      client(tenantId, connectionParams = {}) {
         const headers = tenantId === undefined ? {} : { 'x-tenant-id': tenantId };
         class Socket extends WebSocket {
           constructor(url: string, protocols: string) {
@@ -152,6 +184,7 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
           url: `ws://127.0.0.1:${port}/graphql`,
           webSocketImpl: Socket,
           lazy: true,
+          connectionParams,
           retryAttempts: 0,
         });
         clients.push(client);
@@ -322,7 +355,9 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
   });
 
   describe('with interceptors on field resolvers', () => {
-    const graphql = useGraphql({ graphql: { fieldResolverEnhancers: ['interceptors', 'filters'] } });
+    const graphql = useGraphql({
+      graphql: () => ({ fieldResolverEnhancers: ['interceptors', 'filters'] }),
+    });
 
     it('they run for the query above them', async () => {
       const answers = await Promise.all(
@@ -339,9 +374,44 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
     });
   });
 
+  describe('with a tenant in what the client sends to open the connection', () => {
+    const graphql = useGraphql({
+      graphql: (tenants) => CONNECTING[driver](tenants),
+      context: { resolveTenant: fromUser((user: { tenantId: string }) => user.tenantId) },
+    });
+
+    it('two subscribers of two tenants get their own', async () => {
+      const received = [A, B].map((tenantId) => {
+        const events = graphql
+          .client(undefined, { token: tenantId })
+          .iterate<object>({ query: 'subscription { moved { owners } }' });
+        return { tenantId, next: events.next(), events };
+      });
+      await subscribers('moved', 2);
+      await pubSub.publish('moved', { moved: { name: 'one' } });
+      for (const { tenantId, next, events } of received) {
+        expect((await next).value).toEqual({ data: { moved: { owners: [tenantId] } } });
+        await events.return?.(undefined);
+      }
+      expect(authorized.toSorted()).toEqual([A, B]);
+    });
+
+    it('a client that was refused gets nothing', async () => {
+      const events = graphql
+        .client(undefined, { token: '00000000-0000-4000-8000-000000000099' })
+        .iterate<object>({ query: 'subscription { moved { owners } }' });
+      const refusal: unknown = await events.next().then(
+        ({ value }) => value,
+        ({ code, reason, ...error }: Record<string, unknown>) => ({ code, reason, ...error }),
+      );
+      expect(JSON.stringify(refusal)).toMatch(/Forbidden|Tenant access denied/);
+      expect(logged.join()).toContain('`authorize` refused');
+    });
+  });
+
   if (driver === 'mercurius') {
     describe('with queries that graphql-jit compiles', () => {
-      const graphql = useGraphql({ graphql: { jit: 1 } });
+      const graphql = useGraphql({ graphql: () => ({ jit: 1 }) });
 
       it('fields run for the query above them', async () => {
         for (let round = 0; round < 2; round++) {
