@@ -212,7 +212,10 @@ describe('expectIsolated() on a broken set-up', () => {
     [
       'a unique key without the tenant under an open policy',
       'ALTER TABLE note ADD UNIQUE (slug); CREATE POLICY everybody ON note USING (true)',
-      ['- overwrites the row with INSERT … ON CONFLICT (slug) DO UPDATE\n'],
+      [
+        '- overwrites the row with INSERT … ON CONFLICT (slug) DO UPDATE\n',
+        '- overwrites the row with INSERT … ON CONFLICT (tenant_id, slug) DO UPDATE\n',
+      ],
       [],
     ],
     [

@@ -1,4 +1,5 @@
 // Without a global set-up, a transform or decorators: the kit under Node's own test runner.
+// oxlint-disable typescript/no-floating-promises -- describe() and it() of node:test are not awaited
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';

@@ -134,7 +134,7 @@ async function sceneOf<Entity extends ObjectLiteral>(
   const { rows } = await session.query<{ name: string }>(COLUMNS_SQL, [table]);
   const target = async (tenantId: string) => {
     const given = make && (await asTenant(tenantId, () => make(tenantId, session.manager)));
-    return targetOf(session, metadata, tenantId, await seeder.seed(metadata, tenantId, given ?? {}));
+    return targetOf(session, metadata, tenantId, await seeder.seed(metadata, tenantId, given ?? {}, true));
   };
   return {
     session,
@@ -179,6 +179,10 @@ async function targetOf(
   const names = columns.map(({ databaseName }) => databaseName);
   const key = await keyOf(session, table, names, values);
   const where = primaryKeyOf(metadata, entity);
+  // What find() does not load: columns with `select: false`, and relations.
+  for (const column of metadata.columns)
+    if (column.getEntityValue(entity) === undefined && !column.isVirtual)
+      column.setEntityValue(entity, column.getEntityValue(seeded));
   for (const relation of metadata.relationsWithJoinColumns) {
     const related: unknown = relation.getEntityValue(seeded);
     if (related !== undefined) relation.setEntityValue(entity, related);
@@ -229,9 +233,10 @@ async function failureOf(scene: Scene, attack: Attack): Promise<string | undefin
     case 'reached':
       return attack.way;
     case 'constraint':
-      return attack.constraint === 'held'
-        ? undefined
-        : `${attack.way}: the policies let it by, only a constraint stopped it (${outcome.error.message})`;
+      if (!attack.heldBy)
+        return `${attack.way}: the policies let it by, only a constraint stopped it (${outcome.error.message})`;
+      if (attack.heldBy.includes(outcome.code)) return undefined;
+      return `${attack.way}: nothing was proven (${outcome.error.message})`;
     default:
       return `${attack.way}: nothing was proven (${outcome.error.message})`;
   }

@@ -110,6 +110,11 @@ export function insertSql(table: string, columns: readonly string[]): string {
     SELECT ${names} FROM jsonb_populate_record(NULL::${table}, $1::jsonb || $2::jsonb)`;
 }
 
+/** Some columns of a row. In SQL, because JavaScript would round long numbers. $1 the row, $2 the names. */
+export const VALUES_SQL = `
+  SELECT jsonb_object_agg(key, value)::text AS values, bool_or(value = 'null') AS "hasNull"
+    FROM jsonb_each($1::jsonb) WHERE key = ANY ($2::text[])`;
+
 export function onConflictSql(key: readonly string[], column?: string): string {
   const action = column === undefined ? 'NOTHING' : `UPDATE SET ${column} = EXCLUDED.${column}`;
   return ` ON CONFLICT (${key.map(quoteIdentifier).join(', ')}) DO ${action}`;

@@ -46,10 +46,10 @@ export interface Attack {
    */
   attempt(target: Target): Promise<boolean>;
   /**
-   * What it means if a constraint (SQLSTATE 23…) stops the attempt on the other's row. PostgreSQL asks policies first,
-   * so by default the policies let it by. `'held'`: the constraint is what protects the row.
+   * The SQLSTATEs of the constraints that protect the other's row from it. Any other constraint (23…) that stops it says
+   * nothing. Without this, every constraint is a failure: PostgreSQL asks policies first, so they let the row by.
    */
-  readonly constraint?: 'held';
+  readonly heldBy?: readonly string[];
 }
 
 /** Runs `fn` as the tenant that attacks. */
@@ -94,6 +94,7 @@ export function ordinaryColumn({ metadata, scope }: Scene): ColumnMetadata {
       !column.asExpression &&
       !column.isVirtual &&
       !column.isVirtualProperty &&
+      column.isUpdate &&
       !column.isVersion &&
       !column.isUpdateDate &&
       !column.isDeleteDate &&
@@ -120,7 +121,8 @@ export function quoted(column: ColumnMetadata): string {
 export type Outcome =
   | { readonly kind: 'reached' }
   | { readonly kind: 'missed' }
-  | { readonly kind: 'refused' | 'constraint' | 'failed'; readonly error: Error };
+  | { readonly kind: 'refused' | 'failed'; readonly error: Error }
+  | { readonly kind: 'constraint'; readonly error: Error; readonly code: string };
 
 /** Runs an attempt, and takes back what it wrote. */
 export async function outcomeOf({ session }: Scene, attack: Attack, target: Target): Promise<Outcome> {
@@ -133,7 +135,7 @@ export async function outcomeOf({ session }: Scene, attack: Attack, target: Targ
       return { kind: 'refused', error };
     const code = sqlState(error);
     if (code === '42501') return { kind: 'refused', error };
-    return { kind: code?.startsWith('23') ? 'constraint' : 'failed', error };
+    return code?.startsWith('23') ? { kind: 'constraint', error, code } : { kind: 'failed', error };
   }
 }
 

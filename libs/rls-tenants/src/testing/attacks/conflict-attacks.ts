@@ -1,5 +1,5 @@
 import { quoteTable } from '../../policies/index.js';
-import { insertSql, onConflictSql, UNIQUE_KEYS_SQL } from '../isolation.sql.js';
+import { insertSql, onConflictSql, UNIQUE_KEYS_SQL, VALUES_SQL } from '../isolation.sql.js';
 import {
   asAttacker,
   ordinaryColumn,
@@ -58,18 +58,18 @@ export async function conflictAttacks(scene: Scene): Promise<Attack[]> {
   ): Attack {
     return {
       way,
-      constraint: 'held',
       attempt: async (target) => {
         // Its own row must not be in the way of its copy with the other's key.
         if (target !== own) await removeRow(scene, own);
-        const replaced = key.filter((column) => column !== scope.column.databaseName);
-        const content = JSON.parse(target.content) as Record<string, unknown>;
-        if (key.some((column) => content[column] === null))
-          throw new Error(`the row has no value in (${key.join(', ')}): give one with \`make\``);
-        const values = Object.fromEntries(replaced.map((column) => [column, content[column]]));
+        const { rows } = await session.query<{ values: string; hasNull: boolean }>(VALUES_SQL, [
+          target.content,
+          key,
+        ]);
+        const { values, hasNull } = rows[0]!;
+        if (hasNull) throw new Error(`the row has no value in (${key.join(', ')}): give one with \`make\``);
         return attempt(target, async (onConflict) => {
           const sql = insertSql(table, all) + onConflict;
-          const run = () => session.query(sql, [own.content, JSON.stringify(values)]);
+          const run = () => session.query(sql, [own.content, values]);
           return (await asAttacker(scene, run)).affected;
         });
       },

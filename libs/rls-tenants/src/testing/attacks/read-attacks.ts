@@ -30,8 +30,8 @@ export async function readAttacks(scene: Scene): Promise<Attack[]> {
     },
   });
   const isIt = ({ where }: Target) => {
-    const wanted = JSON.stringify(where);
-    return (found: object) => JSON.stringify(primaryKeyOf(metadata, found)) === wanted;
+    const wanted = textOf(where);
+    return (found: object) => textOf(primaryKeyOf(metadata, found)) === wanted;
   };
 
   return [
@@ -66,6 +66,10 @@ export async function readAttacks(scene: Scene): Promise<Attack[]> {
     }),
     ...(session.dataSource.queryResultCache ? [cacheAttack(scene)] : []),
   ];
+}
+
+function textOf(key: object): string {
+  return JSON.stringify(key, (_name, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
 }
 
 /** The text of both tenants' statements is the same, because a find by primary key is not auto-scoped. */

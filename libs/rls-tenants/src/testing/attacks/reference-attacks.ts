@@ -1,5 +1,7 @@
 import type { ObjectLiteral } from 'typeorm';
+import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import type { RelationMetadata } from 'typeorm/metadata/RelationMetadata.js';
+import { dataSourceOf } from '../../entities/data-source.js';
 import { tenantColumnOf } from '../../entities/index.js';
 import { quoteIdentifier, quoteTable } from '../../policies/index.js';
 import { asTenant } from '../contexts.js';
@@ -7,6 +9,8 @@ import { deleteSql, insertSql, keyCondition, readSql, type KeyPart } from '../is
 import { referencingColumns } from '../row-seeder.js';
 import { asAttacker, texts, type Attack, type Scene, type Target } from './attack.js';
 import { removeRow } from './read-attacks.js';
+
+const FOREIGN_KEY_VIOLATION = '23503';
 
 /** References from an own row to another tenant's row: by each foreign key, and by each join table. */
 export async function referenceAttacks(scene: Scene): Promise<Attack[]> {
@@ -33,18 +37,26 @@ async function referredRows({ seeder, own, other }: Scene, { inverseEntityMetada
   return (target: Target): ObjectLiteral => (target === own ? ownRow : otherRow);
 }
 
+/** A column's value as the driver writes it: a transformer may have made an object or a bigint of it. */
+function persistent(column: ColumnMetadata, entity: ObjectLiteral): unknown {
+  return dataSourceOf(column.entityMetadata).driver.preparePersistentValue(
+    column.getEntityValue(entity),
+    column,
+  );
+}
+
 async function foreignKeyAttack(scene: Scene, relation: RelationMetadata): Promise<Attack> {
   const { session, table, columns, own } = scene;
   const rowOf = await referredRows(scene, relation);
   return {
     way: `refers to a row of the other tenant through "${relation.propertyPath}"`,
-    constraint: 'held',
+    heldBy: [FOREIGN_KEY_VIOLATION],
     attempt: async (target) => {
       await removeRow(scene, own);
       const values = Object.fromEntries(
         referencingColumns(relation).map((column) => [
           column.databaseName,
-          column.referencedColumn!.getEntityValue(rowOf(target)) as unknown,
+          persistent(column.referencedColumn!, rowOf(target)),
         ]),
       );
       const sql = insertSql(table, columns);
@@ -70,7 +82,7 @@ async function linkAttacks(scene: Scene, relation: RelationMetadata): Promise<At
   const keyOf = ({ entity }: Target): KeyPart[] =>
     side.map((column) => ({
       column: column.databaseName,
-      text: String(column.referencedColumn!.getEntityValue(entity)),
+      text: String(persistent(column.referencedColumn!, entity)),
     }));
   const onLink = (way: string, sql: (condition: string) => string): Attack => ({
     way,
@@ -86,7 +98,7 @@ async function linkAttacks(scene: Scene, relation: RelationMetadata): Promise<At
   return [
     {
       way: `links an own row to one of the other tenant in ${name}`,
-      constraint: 'held',
+      heldBy: [FOREIGN_KEY_VIOLATION],
       attempt: async (target) => {
         await asAttacker(scene, () => link(own, rowOf(target)));
         return true;

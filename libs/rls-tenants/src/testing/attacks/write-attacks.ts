@@ -47,6 +47,9 @@ function insertAttacks(scene: Scene): Attack[] {
         const insert = session.manager.createQueryBuilder().insert().into(metadata.target);
         // TypeORM writes into what it inserts.
         const copy = session.manager.merge(metadata.target as never, metadata.create(), target.entity);
+        for (const column of metadata.columns)
+          if (column.asExpression || column.generatedIdentity === 'ALWAYS')
+            column.setEntityValue(copy, undefined);
         await asAttacker(scene, () => insert.values(copy).execute());
         return true;
       },
