@@ -51,7 +51,8 @@ async function listening(port: number, server: { exitCode: number | null }): Pro
   throw new Error('Redis did not start');
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
   const { port } = probe.address() as AddressInfo;

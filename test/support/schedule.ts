@@ -20,6 +20,8 @@ export interface ScheduleOptions {
   tenants: number;
   /** Actors that work at the same time; more than the pool has connections. */
   actors: number;
+  /** How an operation gets into its tenant's context: by a job or a message, for example. Default `tenantContext`. */
+  enter?: (tenantId: string, work: () => Promise<unknown>) => Promise<unknown>;
 }
 
 export interface ScheduleResult {
@@ -316,7 +318,7 @@ const OPERATIONS: Record<string, [number, Operation]> = {
 
 /** Runs a random schedule. The same seed gives each actor the same operations; how actors interleave is real. */
 export async function runSchedule(options: ScheduleOptions): Promise<ScheduleResult> {
-  const { dataSource, operator, operations, tenants } = options;
+  const { dataSource, operator, operations, tenants, enter = tenantContext } = options;
   const result: ScheduleResult = { operations: 0, rows: 0, kinds: {}, wrong: [] };
   const pick = weightedPick(Object.entries(OPERATIONS).map(([kind, [weight]]) => [kind, weight]));
 
@@ -333,9 +335,7 @@ export async function runSchedule(options: ScheduleOptions): Promise<ScheduleRes
         if (bad) result.wrong.push(`seed ${options.seed} actor ${actor} ${kind} (${what}): ${bad}`);
       };
       try {
-        await tenantContext(tenantId, () =>
-          OPERATIONS[kind]![1](dataSource, { random, check }, tenantId, operator),
-        );
+        await enter(tenantId, () => OPERATIONS[kind]![1](dataSource, { random, check }, tenantId, operator));
       } catch (error) {
         result.wrong.push(`seed ${options.seed} actor ${actor} ${kind}: ${(error as Error).stack}`);
       }
