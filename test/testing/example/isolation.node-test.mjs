@@ -11,7 +11,11 @@ import {
   expectIsolated,
 } from 'nestjs-rls-tenants/testing';
 
-class Task {}
+class Task {
+  id;
+  tenantId;
+  title;
+}
 PrimaryGeneratedColumn()(Task.prototype, 'id');
 TenantColumn({ type: 'uuid' })(Task.prototype, 'tenantId');
 Column({ type: 'text' })(Task.prototype, 'title');

