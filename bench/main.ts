@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { PARTS } from './parts.js';
 import { writeReport } from './report/report.js';
 import { describeMachine } from './support/machine.js';
+import { runOnMeasuredNode } from './support/node.js';
 import type { BenchContext, Part } from './support/part.js';
 import { writeResult, type Result } from './support/results.js';
 
@@ -37,6 +38,10 @@ async function main(): Promise<number> {
   if (unknown.length > 0) {
     console.error(`There is no part "${unknown[0]}".\n\n${HELP}`);
     return 2;
+  }
+  if (!values.quick && !values.report) {
+    const code = await runOnMeasuredNode(console.error);
+    if (code !== undefined) return code;
   }
   const parts = PARTS.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   if (!values.report) for (const part of parts) await measure(part, values.quick);

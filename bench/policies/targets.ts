@@ -9,8 +9,8 @@ const SIZE_NAMES: Record<TenantSize, string> = { small: 'small tenant', onePerce
 const PAGES = ['pageById', 'pageByCreation'];
 
 const RAW_LIMIT =
-  'The planner does not see through the sub-select which tenant it is, and takes each table’s rows for those of an average tenant: joins multiply the error. With conditions in the statement too ("library, and WHERE") it does not happen. A point query pays for the planning of the sub-select.';
-const ORM_LIMIT = 'What is left is planning the policies’ sub-selects beside the conditions.';
+  'Where the policy is a filter, or checks again what a bitmap of pages has found, it reads the setting for each row: a quarter of a microsecond. Conditions in the statement too ("library, and WHERE") spare it.';
+const ORM_LIMIT = 'What is left is planning the policies beside the conditions.';
 
 type Ratio = (cell: Cell) => number;
 

@@ -1,24 +1,13 @@
-import { execFile } from 'node:child_process';
-import { stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { dirname, join } from 'node:path';
+import { installPackages } from '../support/install.js';
 import { BENCH } from '../support/results.js';
 import type { StatementContender } from './contenders.js';
 
 const contenderOf = (peer: string) => join(BENCH, 'peers', peer, 'contender.mjs');
 
-/** MikroORM asks for Node.js 22.17, and the benchmarks run on older ones: it brings its own, as a package. */
-const NODE_OF_MIKRO_ORM = join(
-  BENCH,
-  'peers/mikro-orm/node_modules',
-  `node-${process.platform}-${process.arch}`,
-  'bin/node',
-);
-
 const avallone = { file: contenderOf('avallone-rls'), baseline: 'avallone-plain', pooled: true };
 const mikroOrm = {
   file: contenderOf('mikro-orm'),
-  node: NODE_OF_MIKRO_ORM,
   baseline: 'mikro-orm-plain',
   pooled: true,
 };
@@ -62,30 +51,5 @@ export const PEERS: readonly StatementContender[] = [
  * @throws what npm says if that fails.
  */
 export async function installPeers(log: (message: string) => void): Promise<void> {
-  for (const folder of new Set(PEERS.map(({ file }) => dirname(file)))) {
-    if (await isInstalled(folder)) continue;
-    log(`installing ${basename(folder)}`);
-    try {
-      await promisify(execFile)('npm', ['install', '--no-audit', '--no-fund'], { cwd: folder });
-    } catch (error) {
-      const { stderr, message } = error as Error & { stderr?: string };
-      throw new Error(`npm install failed in ${folder}:\n${stderr || message}`, { cause: error });
-    }
-  }
-  if ((await modifiedAt(NODE_OF_MIKRO_ORM)) === undefined) {
-    throw new Error(
-      `There is no Node.js for MikroORM on ${process.platform}-${process.arch}: ${NODE_OF_MIKRO_ORM} is missing.`,
-    );
-  }
-}
-
-async function isInstalled(folder: string): Promise<boolean> {
-  const wanted = await modifiedAt(join(folder, 'package.json'));
-  // npm writes this file last
-  const installed = await modifiedAt(join(folder, 'node_modules/.package-lock.json'));
-  return installed !== undefined && wanted !== undefined && installed >= wanted;
-}
-
-async function modifiedAt(file: string): Promise<number | undefined> {
-  return (await stat(file).catch(() => undefined))?.mtimeMs;
+  for (const folder of new Set(PEERS.map(({ file }) => dirname(file)))) await installPackages(folder, log);
 }

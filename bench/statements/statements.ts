@@ -3,6 +3,7 @@ import type { BenchContext, Part } from '../support/part.js';
 import { requirePgBouncer, startPgBouncer } from '../support/pgbouncer.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
 import { APP_ROLE, startServer } from '../support/server.js';
+import { OLDER_NODE } from '../support/node.js';
 import { LIBRARY, OWN_CONTENDERS, PLAIN, type StatementContender } from './contenders.js';
 import {
   countRoundTrips,
@@ -35,6 +36,8 @@ export interface StatementData {
   roundTrips: Record<string, Record<string, number>>;
   /** Plain TypeORM and the library alone, with more rounds: what the targets are judged by. */
   headline: (Route & { costs: Cost[] })[];
+  /** The same on the older Node.js that the benchmark was started with, if it was. */
+  older?: { node: string; headline: (Route & { costs: Cost[] })[] };
   /** Everybody. */
   routes: (Route & { costs: Cost[] })[];
   /** Through PgBouncer, many at a time. */
@@ -101,6 +104,12 @@ async function run({ quick, log }: BenchContext): Promise<StatementData> {
     const headlines = [];
     for (const route of routes.filter(({ latency }) => latency < 1))
       headlines.push(await measure(route, both, headline));
+    const older = [];
+    if (OLDER_NODE) {
+      const onOlderNode = both.map((contender) => ({ ...contender, node: OLDER_NODE!.path }));
+      for (const route of DIRECT.filter(({ latency }) => latency < 1))
+        older.push(await measure(route, onOlderNode, headline));
+    }
     const everyone = [];
     for (const route of routes) everyone.push(await measure(route, contenders, everybody));
     log('counting wrong rows behind PgBouncer');
@@ -116,6 +125,7 @@ async function run({ quick, log }: BenchContext): Promise<StatementData> {
       })),
       roundTrips,
       headline: headlines,
+      ...(OLDER_NODE && { older: { node: OLDER_NODE.version, headline: older } }),
       routes: everyone,
       isolation: [
         ...(await countWrongRows(contenders, shared, 'page', wrongRows)),

@@ -57,11 +57,11 @@ export async function measureBlock(
   const competitors: Competitor[] = [];
   try {
     await tools.proxy.setLatency(0);
-    const { platform, poolSize } = block;
+    const { platform, poolSize, node } = block;
     for (const entities of block.entities) {
       for (const isolation of ISOLATIONS) {
         const options = { platform, poolSize, isolation, entities, url: tools.url };
-        competitors.push({ isolation, entities, application: await startApplication(options) });
+        competitors.push({ isolation, entities, application: await startApplication(options, node) });
       }
     }
     await warmUp(block, competitors, tools);

@@ -1,10 +1,11 @@
 import type { ApplicationOptions } from './application.js';
 import type { Endpoint } from './load.js';
+import { OLDER_NODE } from '../support/node.js';
 
 export type Platform = ApplicationOptions['platform'];
 
 /** Why something is measured: each group is a table of the report. */
-export type Group = 'pools' | 'endpoints' | 'entities';
+export type Group = 'pools' | 'endpoints' | 'entities' | 'older';
 
 /** One load that all applications of a block are compared under. */
 export interface Comparison {
@@ -23,6 +24,8 @@ export interface Block {
   comparisons: readonly Comparison[];
   /** Numbers of clients under which nested transactions must not deadlock. */
   deadlocks: readonly number[];
+  /** The Node.js that the applications run on. Default: that of the benchmark. */
+  node?: string;
 }
 
 export interface Plan {
@@ -69,6 +72,19 @@ const entitiesBlock: Block = {
   deadlocks: [],
 };
 
+/** The usual load on the older Node.js that the benchmark was started with. */
+const olderBlocks: readonly Block[] =
+  OLDER_NODE === undefined
+    ? []
+    : (['express', 'fastify'] as const).map((platform) => ({
+        platform,
+        poolSize: 10,
+        entities: [5],
+        comparisons: [0, LATENCY_MS].map((latency) => ({ ...USUAL, group: 'older', latency })),
+        deadlocks: [],
+        node: OLDER_NODE!.path,
+      }));
+
 export const FULL_PLAN: Plan = {
   tenants: 100,
   tasks: 200,
@@ -78,6 +94,7 @@ export const FULL_PLAN: Plan = {
   blocks: [
     ...POOL_SIZES.flatMap((size) => [poolBlock('express', size), poolBlock('fastify', size)]),
     entitiesBlock,
+    ...olderBlocks,
   ],
 };
 

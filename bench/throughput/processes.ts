@@ -14,8 +14,8 @@ export interface Application {
 }
 
 /** @throws what the application reports, for example that its boot verification found something. */
-export async function startApplication(options: ApplicationOptions): Promise<Application> {
-  const child = forkModule('./application.process.js', [JSON.stringify(options)]);
+export async function startApplication(options: ApplicationOptions, node?: string): Promise<Application> {
+  const child = forkModule('./application.process.js', [JSON.stringify(options)], node);
   const { port } = await answerOf<{ port: number }>(child).catch((error: unknown) => {
     child.kill();
     throw error;
@@ -45,10 +45,11 @@ export function startLoadGenerator(rows: Tenants): LoadGenerator {
   };
 }
 
-function forkModule(file: string, args: string[]): ChildProcess {
+function forkModule(file: string, args: string[], node?: string): ChildProcess {
   // Nothing of the parent's own flags: an application is started without any.
   return fork(fileURLToPath(new URL(file, import.meta.url)), args, {
     execArgv: [],
+    ...(node !== undefined && { execPath: node }),
     env: { ...process.env, NODE_ENV: 'production' },
   });
 }

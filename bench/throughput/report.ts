@@ -11,6 +11,7 @@ export function report(data: ThroughputData): Section {
   const pools = groupOf(data, 'pools');
   const endpoints = groupOf(data, 'endpoints');
   const entities = groupOf(data, 'entities');
+  const older = groupOf(data, 'older');
   const markdown = [
     introduction(data),
     '### With the library, as a ratio to the same application without it',
@@ -29,6 +30,13 @@ export function report(data: ThroughputData): Section {
     'Express, pool of 10, 50 clients, `GET /tasks/:id`.',
     entitiesTable(entities),
     '![Processor time with the library by entities](chart:throughput-entities)',
+    ...(older.length === 0
+      ? []
+      : [
+          `### On Node.js ${data.olderNode}`,
+          'Express and Fastify, pool of 10, 50 clients. Before version 24 Node.js tracks every promise of an application that uses AsyncLocalStorage, its own and those of Nest and TypeORM.',
+          endpointTable(older),
+        ]),
     '### Absolute figures',
     'With 0.5 ms to the database; without the library → with it, medians of the rounds.',
     absoluteTable(pools),

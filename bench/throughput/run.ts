@@ -1,3 +1,4 @@
+import { OLDER_NODE } from '../support/node.js';
 import type { BenchContext } from '../support/part.js';
 import { startProxy } from '../support/proxy.js';
 import { APP_ROLE, startServer } from '../support/server.js';
@@ -12,6 +13,8 @@ export interface ThroughputData {
   plan: Omit<Plan, 'blocks'>;
   measured: Measured[];
   deadlocks: DeadlockCheck[];
+  /** Of the group `older`. */
+  olderNode?: string;
 }
 
 export async function run({ quick, log }: BenchContext): Promise<ThroughputData> {
@@ -24,7 +27,13 @@ export async function run({ quick, log }: BenchContext): Promise<ThroughputData>
     const entities = Math.max(...blocks.flatMap((block) => block.entities));
     load = startLoadGenerator(await prepareDatabase(server, { ...plan, entities }));
     const tools = { proxy, load, url: proxy.url(server.url(APP_ROLE)), plan };
-    const data: ThroughputData = { postgres: server.version, plan, measured: [], deadlocks: [] };
+    const data: ThroughputData = {
+      postgres: server.version,
+      plan,
+      measured: [],
+      deadlocks: [],
+      ...(OLDER_NODE && { olderNode: OLDER_NODE.version }),
+    };
     for (const [index, block] of blocks.entries()) {
       log(
         `${index + 1} of ${blocks.length}: ${block.platform}, pool ${block.poolSize}, ${block.entities.join(', ')} entities`,
