@@ -1,4 +1,3 @@
-import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Catch,
@@ -60,7 +59,7 @@ import {
 } from '../../libs/rls-tenants/src/microservices/index.js';
 import { who } from '../http/support/http-app.js';
 import { A, B, Note, NOTES } from '../support/notes.js';
-import { hasRedis, startRedis, type RedisServer } from '../support/redis.js';
+import { freePort, hasRedis, startRedis, type RedisServer } from '../support/redis.js';
 import { BODIES, createTwoTenants, type TwoTenants } from '../support/two-tenants.js';
 
 const OLD = { id: 'old', secret: 'o'.repeat(32) };
@@ -147,14 +146,6 @@ class FrontController {
   @Get('unscoped') @TenantOptional() unscoped(): Observable<unknown> {
     return this.client.send('look', {});
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((done) => probe.close(done));
-  return port;
 }
 
 const transports = [

@@ -8,7 +8,7 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService } from '@nestjs/core';
-import { ClientProxy } from '@nestjs/microservices';
+import { ClientRedis, ClientTCP } from '@nestjs/microservices';
 import { RLS_TENANTS_OPTIONS, type TenantContextOptions } from '../context/tenant-context.options.js';
 import { TenantMessageInterceptor } from './tenant-message.interceptor.js';
 import { TenantMessages, type TenantMessagesOptions } from './tenant-messages.js';
@@ -27,10 +27,11 @@ export interface TenantMessagesAsyncOptions
 const OPTIONS = Symbol('nestjs-rls-tenants: TenantMessagesModule options');
 
 /**
- * Makes every client of the application (`ClientsModule`, or a provider that is a `ClientProxy`) sign its messages, and
- * registers {@link TenantMessageInterceptor} for all handlers. Needs `RlsTenantsModule`.
+ * Makes every TCP and Redis client of the application (of `ClientsModule`, or any provider) sign its messages, and
+ * registers {@link TenantMessageInterceptor} for all handlers. Needs `RlsTenantsModule`. Clients of other transports are
+ * left as they are.
  *
- * @throws RlsConfigurationError at start if the keys cannot be used, or a client's transport has no metadata.
+ * @throws RlsConfigurationError at start if the keys cannot be used, or `@nestjs/microservices` is older than 12.1.
  */
 @Module({})
 export class TenantMessagesModule implements OnModuleInit {
@@ -51,7 +52,7 @@ export class TenantMessagesModule implements OnModuleInit {
 
   onModuleInit(): void {
     for (const { instance } of this.discovery.getProviders() as { instance: unknown }[]) {
-      if (instance instanceof ClientProxy) this.messages.sign(instance);
+      if (instance instanceof ClientTCP || instance instanceof ClientRedis) this.messages.sign(instance);
     }
   }
 }
