@@ -9,7 +9,7 @@ import {
 } from '../../libs/rls-tenants/src/testing/index.js';
 import { since16 } from '../support/database.js';
 import { KIT_ROLES, kitDatabase } from './support/kit-database.js';
-import { Country, Note, NOTES } from './support/notes.js';
+import { Country, Folder, Note, NOTES } from './support/notes.js';
 
 const OWN = `tenant_id = (SELECT NULLIF(current_setting('rls.current_tenant', true), '')::uuid)`;
 
@@ -255,6 +255,43 @@ describe('expectIsolated() on a broken set-up', () => {
     const message = await verdict();
     for (const text of says) expect(message).toContain(text);
     for (const text of saysNot) expect(message).not.toContain(text);
+  });
+
+  it('names each attack that gets through where neither the database nor the library is in the way', async () => {
+    const open = await kitDatabase(NOTES, { autoScope: false, onMissingTenant: 'empty' });
+    try {
+      const client = new pg.Client({ connectionString: open.url('superuser') });
+      await client.connect();
+      await client.query('ALTER TABLE folder DISABLE ROW LEVEL SECURITY');
+      await client.end();
+      const message = await expectIsolated(Folder, open).catch((error: Error) => error.message);
+      const attacks = String(message).match(/^ {2}- .*$/gm);
+      expect(attacks).toEqual(
+        [
+          'reads the row with find()',
+          'reads the row by its primary key',
+          'counts the row',
+          'reads the row with a query builder',
+          'reads the row with raw SQL',
+          'locks the row with SELECT … FOR UPDATE',
+          'reads the row without a tenant context',
+          'reads the row with an empty tenant setting',
+          'inserts a row for the other tenant with raw SQL',
+          'updates the row with raw SQL',
+          'updates the row with a query builder',
+          'takes the row with an UPDATE without WHERE',
+          'moves an own row to the other tenant with raw SQL',
+          'moves own rows to the other tenant with an UPDATE without WHERE',
+          'deletes the row with raw SQL',
+          'deletes the row with a repository',
+          'deletes the row with a DELETE without WHERE',
+          'overwrites the row with INSERT … ON CONFLICT (id) DO UPDATE',
+          'overwrites the row with INSERT … ON CONFLICT (tenant_id, id) DO UPDATE',
+        ].map((way) => `  - ${way}`),
+      );
+    } finally {
+      await open.destroy();
+    }
   });
 
   it.each([
