@@ -5,7 +5,7 @@ const REASON = 'test';
 
 /**
  * Runs a part of a test for one tenant: {@link tenantContext} that also waits for what `fn` returns inside of the
- * context, so that a query builder's or a lazy relation's thenable runs there and not where the test awaits it.
+ * context, so that a thenable runs there and not where the test awaits it.
  *
  * @throws InvalidTenantIdError if `tenantId` is no tenant id of any type, before `fn` runs.
  */
