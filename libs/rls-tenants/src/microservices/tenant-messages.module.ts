@@ -31,7 +31,7 @@ const OPTIONS = Symbol('nestjs-rls-tenants: TenantMessagesModule options');
  * registers {@link TenantMessageInterceptor} for all handlers. Needs `RlsTenantsModule`. Clients of other transports are
  * left as they are.
  *
- * @throws RlsConfigurationError at start if the keys cannot be used, or `@nestjs/microservices` is older than 12.1.
+ * @throws RlsConfigurationError at start if the keys cannot be used, or `@nestjs/microservices` is older than 12.0.4.
  */
 @Module({})
 export class TenantMessagesModule implements OnModuleInit {

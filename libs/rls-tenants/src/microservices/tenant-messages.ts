@@ -32,7 +32,7 @@ export interface TenantMessagesOptions extends TenantTokenOptions {
 const METADATA_KEY = 'tenantToken';
 const MAX_AGE_SECONDS = 60;
 
-/** The method of a client that puts a packet's metadata on it: since 12.1 of @nestjs/microservices. */
+/** The method of a client that puts metadata on a packet: @nestjs/microservices 12.0.4 has it, 12.0.1 and 11 have not. */
 interface Dispatching {
   setOnDispatchHook?(hook: (packet: PacketWithMetadata) => void): void;
   onDispatchHook?: (packet: PacketWithMetadata) => void;
@@ -110,7 +110,7 @@ export class TenantMessages {
     if (typeof dispatching.setOnDispatchHook !== 'function') {
       throw new RlsConfigurationError(
         `${client.constructor.name} cannot put metadata on a message.`,
-        'Tenants travel over TCP and Redis, with @nestjs/microservices 12.1 or later.',
+        'Tenants travel over TCP and Redis, with @nestjs/microservices 12.0.4 or later.',
       );
     }
     const previous = dispatching.onDispatchHook;
