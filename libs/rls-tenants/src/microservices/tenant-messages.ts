@@ -41,7 +41,10 @@ interface Dispatching {
 
 type PacketWithMetadata = ReadPacket & { metadata?: Record<string, unknown> };
 
-const signedBy = new WeakMap<ClientProxy, TenantMessages>();
+/** What is changed of a client. */
+type Client = Pick<ClientProxy, 'send' | 'emit'>;
+
+const signedBy = new WeakMap<Client, TenantMessages>();
 
 /**
  * Signs the tenant context into the metadata of messages that clients send, and verifies it where they arrive. A token is
@@ -64,7 +67,7 @@ export class TenantMessages {
    *
    * @throws RlsConfigurationError if another `TenantMessages` signs for it, or its transport has no metadata.
    */
-  sign<C extends ClientProxy>(client: C): C {
+  sign<C extends Client>(client: C): C {
     const signer = signedBy.get(client);
     if (signer === this) return client;
     if (signer) {
@@ -105,7 +108,7 @@ export class TenantMessages {
     return tokenOf(metadata) !== undefined;
   }
 
-  #hookDispatch(client: ClientProxy): void {
+  #hookDispatch(client: Client): void {
     const dispatching = client as unknown as Dispatching;
     if (typeof dispatching.setOnDispatchHook !== 'function') {
       throw new RlsConfigurationError(
@@ -121,7 +124,7 @@ export class TenantMessages {
     });
   }
 
-  #token(client: ClientProxy, pattern: unknown, data: unknown): string | undefined {
+  #token(client: Client, pattern: unknown, data: unknown): string | undefined {
     const name = (client as unknown as Dispatching).normalizePattern(pattern);
     return this.#tokens.sign(audienceOf(name), data);
   }
