@@ -280,6 +280,16 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
       }
     });
 
+    it('a lazy relation that graphql-js reads off an entity is loaded for the tenant', async () => {
+      const answers = await Promise.all(
+        inTurn.map((tenantId) => graphql.query('{ entities { body archive { tenantId } } }', tenantId)),
+      );
+      for (const [index, { data, errors }] of answers.entries()) {
+        expect(errors).toBeUndefined();
+        expect(data.entities).toEqual([{ body: 'archived', archive: { tenantId: inTurn[index] } }]);
+      }
+    });
+
     it('the tenant is resolved once for an operation of several fields', async () => {
       await graphql.query('{ a: list { body } b: list { body } shelves { owners } }', A);
       expect(authorized).toEqual([A]);

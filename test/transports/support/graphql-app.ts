@@ -35,6 +35,18 @@ export class ShelfType {
   @Field() name!: string;
 }
 
+/** An entity as it is, with a lazy relation that graphql-js reads by itself. */
+@ObjectType()
+export class NotebookType {
+  @Field() tenantId!: string;
+}
+
+@ObjectType()
+export class EntityType {
+  @Field() body!: string;
+  @Field(() => NotebookType, { nullable: true }) archive!: unknown;
+}
+
 export const pubSub = new PubSub();
 
 /** For whom `filter` and `resolve` of subscriptions, and batches, ran. */
@@ -73,6 +85,11 @@ export class NotesResolver {
   @Query(() => [NoteType])
   list(): Promise<Row[]> {
     return this.notes.all();
+  }
+
+  @Query(() => [EntityType])
+  entities() {
+    return this.notes.entities();
   }
 
   @Mutation(() => NoteType)

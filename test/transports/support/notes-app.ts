@@ -4,7 +4,7 @@ import { NestFactory, type AbstractHttpAdapter } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { getDataSourceToken, InjectDataSource, TypeOrmModule } from '@nestjs/typeorm';
 import type { AddressInfo } from 'node:net';
-import type { DataSource } from 'typeorm';
+import { Like, type DataSource } from 'typeorm';
 import { fromHeader, RlsTenantsModule, type RlsTenantsOptions } from '../../../libs/rls-tenants/src/index.js';
 import { A, B, Note, NOTES } from '../../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../../support/protected-database.js';
@@ -42,6 +42,11 @@ export class Notes {
     return [...new Set((await this.all()).map(({ tenantId }) => tenantId))];
   }
 
+  /** Entities whose notebooks are loaded when they are read. */
+  entities(): Promise<Note[]> {
+    return this.dataSource.getRepository(Note).findBy({ body: Like('archived%') });
+  }
+
   async add(body: string): Promise<Row> {
     await delay(Math.random() * 2);
     const { tenantId } = await this.dataSource.getRepository(Note).save({ body });
@@ -57,11 +62,15 @@ export class Notes {
 @Module({ imports: [TypeOrmModule.forFeature([Note])], providers: [Notes], exports: [Notes] })
 export class NotesModule {}
 
-/** A protected database with two notes of each of two tenants; the control says that they are there. */
+/** A protected database with notes of two tenants; the control says that they are there. */
 export async function createNotesDatabase(): Promise<ProtectedDatabase> {
   const db = await createProtectedDatabase(NOTES);
   await db.asSuperuser(
     `INSERT INTO note (tenant_id, body) VALUES ('${A}', 'a1'), ('${A}', 'a2'), ('${B}', 'b1'), ('${B}', 'b2')`,
+  );
+  await db.asSuperuser(
+    `INSERT INTO notebook (id, tenant_id, title) VALUES (1, '${A}', 'a'), (2, '${B}', 'b');
+     INSERT INTO note (tenant_id, body, "archiveId") VALUES ('${A}', 'archived', 1), ('${B}', 'archived', 2)`,
   );
   return db;
 }

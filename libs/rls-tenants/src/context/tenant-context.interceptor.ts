@@ -103,7 +103,7 @@ export class TenantContextInterceptor implements NestInterceptor {
       return keepHandlerContext(next.handle(), toGraphqlError);
     };
     try {
-      carryThroughFields(call.info.schema);
+      carryThroughFields(call.info.schema, false);
       const entered = this.enterOperation(scope, call, handle);
       return entered instanceof Promise ? entered.catch(throwGraphqlError) : entered;
     } catch (error) {

@@ -12,6 +12,7 @@ export interface FieldPath {
 
 /** What is read of graphql-js' `GraphQLResolveInfo`. */
 export interface ResolveInfo {
+  readonly fieldName: string;
   readonly path: FieldPath;
   readonly schema: Schema;
   readonly operation: { readonly operation: string };

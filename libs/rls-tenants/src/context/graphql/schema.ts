@@ -4,8 +4,17 @@ import { toGraphqlError } from '../client-errors.js';
 import { stateAbove, whenRemembered, type ResolveInfo } from './operation.js';
 
 type Resolver = (source: unknown, args: unknown, contextValue: unknown, info: ResolveInfo) => unknown;
-type Field = { resolve?: Resolver; subscribe?: Resolver };
-type Type = { readonly name: string; getFields?(): Record<string, Field> };
+type Field = { readonly type: Type; resolve?: Resolver; subscribe?: Resolver };
+/** A named type, or a list or non-null of one. */
+type Type = {
+  readonly name: string;
+  readonly ofType?: Type;
+  getFields?(): Record<string, Field>;
+  /** Of objects and interfaces. */
+  getInterfaces?(): unknown;
+  /** Of unions. */
+  getTypes?(): unknown;
+};
 
 /** What is read of graphql-js' `GraphQLSchema`. */
 export interface Schema {
@@ -23,23 +32,26 @@ const carrying = new WeakSet<object>();
  * (`fieldResolverEnhancers`), and graphql-js calls them in the context of the HTTP server. What they throw of this
  * library's errors becomes what a client may see.
  *
- * Only resolvers that somebody wrote: what graphql-js reads off an object by itself costs nothing more than before.
+ * Objects that graphql-js reads off another object by itself are read in the same way: they may be lazy relations.
+ *
+ * @param readsByItself false where the server may have a `fieldResolver`, which must stay the one that reads.
  */
-export function carryThroughFields(schema: Schema): void {
+export function carryThroughFields(schema: Schema, readsByItself: boolean): void {
   if (carrying.has(schema)) return;
   carrying.add(schema);
   const intercepted = new Set([schema.getQueryType(), schema.getMutationType()]);
   for (const type of Object.values(schema.getTypeMap())) {
     // The types of introspection belong to graphql-js, and to all schemas.
-    if (!type.getFields || type.name.startsWith('__') || intercepted.has(type)) continue;
-    for (const field of Object.values(type.getFields())) {
-      replace(field, 'resolve', carryingResolver);
+    if (!type.getInterfaces || type.name.startsWith('__') || intercepted.has(type)) continue;
+    for (const field of Object.values(type.getFields?.() ?? {})) {
+      if (readsByItself && isObjectType(field.type)) field.resolve ??= readProperty;
+      replace(field, 'resolve', isReader(field.resolve) ? carryingReader : carryingResolver);
       replace(field, 'subscribe', carryingSource);
     }
   }
 }
 
-function replace(field: Field, name: keyof Field, wrap: (resolver: Resolver) => Resolver): void {
+function replace(field: Field, name: 'resolve' | 'subscribe', wrap: (resolver: Resolver) => Resolver): void {
   const resolver = field[name];
   if (typeof resolver !== 'function' || carrying.has(resolver)) return;
   const wrapper = wrap(resolver);
@@ -59,6 +71,35 @@ function carryingResolver(resolve: Resolver): Resolver {
       return throwGraphqlError(error);
     }
   };
+}
+
+/** Plain values are most of what is read, and run nothing: they cost no context. */
+function carryingReader(read: Resolver): Resolver {
+  const readInState = carryingResolver(read);
+  return (...call) => {
+    const [source, , , info] = call;
+    const property = Object.getOwnPropertyDescriptor(Object(source), info.fieldName);
+    const isPlain = property !== undefined && 'value' in property && typeof property.value !== 'function';
+    return (isPlain ? read : readInState)(...call);
+  };
+}
+
+/** True for what reads a property of its source and does nothing else: Nest gives one to each `@Field()`. */
+function isReader(resolve: Resolver | undefined): boolean {
+  return resolve === readProperty || resolve?.name === 'rootFieldResolver';
+}
+
+/** What graphql-js does with a field that has no resolver: a property, or a method called with what a resolver gets. */
+function readProperty(source: unknown, args: unknown, contextValue: unknown, info: ResolveInfo): unknown {
+  const object = Object(source) as Record<string, unknown>;
+  const property = object[info.fieldName];
+  return typeof property === 'function' ? property.call(object, args, contextValue, info) : property;
+}
+
+function isObjectType(type: Type): boolean {
+  let named = type;
+  while (named.ofType) named = named.ofType;
+  return named.getInterfaces !== undefined || named.getTypes !== undefined;
 }
 
 /**
