@@ -324,6 +324,13 @@ describe.each(['apollo', 'mercurius'] as const)('GraphQL on %s', (driver) => {
       const { data } = await graphql.query('{ shelves { loadedTogether } }', B);
       expect(data.shelves[0].loadedTogether).toEqual(['one', A]);
       expect(seen).toEqual([`batch of 2 for ${A}`]);
+      // Nor does another key help: keys that are asked for at once are one batch, of whoever asked first.
+      const loader = createLoader(graphql.app.get(Notes, { strict: false }));
+      const load = (tenantId: string, key: string) => tenantContext(tenantId, () => loader.load(key));
+      expect(await Promise.all([load(A, 'x'), load(B, 'y')])).toEqual([
+        ['x', A],
+        ['y', A],
+      ]);
     });
 
     it('a refusal has a code and a word, and nothing of what the log has', async () => {
