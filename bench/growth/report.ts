@@ -150,10 +150,11 @@ function slow({ sizes, unit }: WorkData): string {
 }
 
 function held({ name, unit, sizes }: WorkData, { policiesPerTable }: GrowthData): string {
-  const [, ten] = lastTwo(sizes);
+  const [one, ten] = lastTwo(sizes);
   const kibibytes = figure(heapBeyond(ten) / ten.size / 1024);
+  const few = sizes[0]!;
   return name === 'audit'
-    ? `The rules judge one snapshot of the catalog, which is held as a whole beside the entities: ${kibibytes} KiB for each table with its entity and ${policiesPerTable} policies.`
+    ? `The rules judge one snapshot of the catalog, which is held as a whole beside TypeORM's metadata: ${kibibytes} KiB for each table with its entity and ${policiesPerTable} policies. From ${few.size} to ${one.size} ${unit} the heap grows ${(peakHeap(one) / peakHeap(few)).toFixed(2)} times.`
     : `${kibibytes} KiB are held for each of the ${unit}.`;
 }
 
