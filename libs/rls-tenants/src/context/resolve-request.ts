@@ -25,16 +25,30 @@ export function resolveRequest(
       if (resolved === undefined || resolved === null) return undefined;
       const tenantId = parseTenantId(options.tenantIdType, resolved);
       if (!options.authorize) return tenantId;
-      return whenSettled(options.authorize(tenantId, request), (authorized: unknown) => {
-        // A truthy answer of untyped code, such as a row, is not yet a yes.
-        if (authorized === true) return tenantId;
-        throw new TenantAccessDeniedError(
-          `\`authorize\` refused the caller tenant ${JSON.stringify(tenantId)}.`,
-          '`authorize` must return true for each tenant that the caller may act for.',
-        );
-      });
+      return authorizedTenant(options.authorize, tenantId, request);
     }),
   );
+}
+
+/**
+ * The tenant, if `authorize` confirms it for the request.
+ *
+ * @throws TenantAccessDeniedError if `authorize` returns anything but `true`.
+ * @throws whatever `authorize` throws.
+ */
+export function authorizedTenant(
+  authorize: NonNullable<TenantContextOptions['authorize']>,
+  tenantId: string,
+  request: TenantRequest,
+): Awaitable<string> {
+  return whenSettled(authorize(tenantId, request), (authorized: unknown) => {
+    // A truthy answer of untyped code, such as a row, is not yet a yes.
+    if (authorized === true) return tenantId;
+    throw new TenantAccessDeniedError(
+      `\`authorize\` refused the caller tenant ${JSON.stringify(tenantId)}.`,
+      '`authorize` must return true for each tenant that the caller may act for.',
+    );
+  });
 }
 
 /** A value, or the promise of one. */

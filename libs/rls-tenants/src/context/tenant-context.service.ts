@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { RlsConfigurationError } from '../errors.js';
 import { logError } from './client-errors.js';
 import { resolveAgain } from './resolve-once.js';
+import { switchTenant } from './switch-tenant.js';
 import {
   RLS_TENANTS_OPTIONS,
   type TenantContextOptions,
@@ -33,6 +34,30 @@ export class TenantContext {
    */
   run<T>(tenantId: TenantId, fn: () => T): T {
     return tenantContext(parseTenantId(this.options.tenantIdType, tenantId), fn);
+  }
+
+  /**
+   * Runs `fn` for another tenant of the same caller: `authorize` is asked first, for nobody, and whatever it answers is
+   * logged. The context that surrounds the call goes on afterwards; `fn` sees nothing of its tenant.
+   *
+   * ```ts
+   * @Get('tenants/:tenantId/summary')
+   * summary(@Param('tenantId') tenantId: string, @Req() request: Request) {
+   *   return this.tenants.switchTo(tenantId, request, () => this.summaries.ofCurrentTenant());
+   * }
+   * ```
+   *
+   * {@link run} asks nobody: use it where the tenant comes from your own code and not from the caller.
+   *
+   * @param request what `authorize` gets: the request of the handler.
+   * @returns what `fn` returns.
+   * @throws InvalidTenantIdError if `tenantId` is not of the configured `tenantIdType`.
+   * @throws TenantAccessDeniedError if `authorize` returns anything but `true`.
+   * @throws RlsConfigurationError if there is no `authorize`, or no request.
+   * @throws whatever `authorize` throws. In all of these cases `fn` does not run.
+   */
+  switchTo<T>(tenantId: TenantId, request: TenantRequest, fn: () => T | Promise<T>): Promise<T> {
+    return switchTenant(this.options, tenantId, request, fn);
   }
 
   /** Runs `fn` as admin, for a stated reason; see {@link adminContext}. */
