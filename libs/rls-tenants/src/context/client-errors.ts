@@ -32,9 +32,13 @@ export function toClientError(error: RlsTenantsError): HttpException {
   logError(error);
   const known = toHttpError(error);
   if (known instanceof HttpException) return known;
-  const options = { cause: error };
-  if (error instanceof RlsViolationError) return new ForbiddenException('Access denied', options);
-  return new InternalServerErrorException('Internal server error', options);
+  if (error instanceof RlsViolationError) {
+    return new ForbiddenException('Access denied', { cause: error, description: 'Forbidden' });
+  }
+  return new InternalServerErrorException('Internal server error', {
+    cause: error,
+    description: 'Internal Server Error',
+  });
 }
 
 /**

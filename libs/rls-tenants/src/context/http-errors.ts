@@ -7,8 +7,11 @@ import { InvalidTenantIdError, NoTenantContextError, TenantAccessDeniedError } f
  * the tenant id nor says why it was refused. Every other error is returned as it is.
  */
 export function toHttpError(error: unknown): unknown {
-  const options = { cause: error };
-  if (error instanceof InvalidTenantIdError) return new BadRequestException('Invalid tenant', options);
+  // Early versions of NestJS 11 leave the description out of the body where options come without one.
+  if (error instanceof InvalidTenantIdError) {
+    return new BadRequestException('Invalid tenant', { cause: error, description: 'Bad Request' });
+  }
+  const options = { cause: error, description: 'Forbidden' };
   if (error instanceof TenantAccessDeniedError)
     return new ForbiddenException('Tenant access denied', options);
   if (error instanceof NoTenantContextError) return new ForbiddenException('No tenant', options);
