@@ -13,7 +13,8 @@ export default {
   ],
   moduleNameMapper: {
     '^nestjs-rls-tenants$': '<rootDir>/libs/rls-tenants/src/index.ts',
-    '^nestjs-rls-tenants/([a-z]+)$': '<rootDir>/libs/rls-tenants/src/$1/index.ts',
+    '^nestjs-rls-tenants/([a-z-]+)$': '<rootDir>/libs/rls-tenants/src/$1/index.ts',
+    '^nestjs-rls-tenants/(testing/global-[a-z]+)$': '<rootDir>/libs/rls-tenants/src/$1.ts',
     '^(\\.{1,2}/.*)\\.js$': ['$1.ts', '$1.js'],
   },
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
