@@ -6,14 +6,15 @@ const SOURCE = resolve(__dirname, '../libs/rls-tenants/src');
 /** What each part of the library may import (DESIGN: imports point downward only). Files of the root are named. */
 const MAY_IMPORT: Record<string, string[]> = {
   'errors.ts': [],
+  'supported-versions.ts': ['errors.ts'],
   context: ['errors.ts'],
   policies: ['errors.ts', 'context'],
   propagation: ['errors.ts', 'context'],
   bullmq: ['errors.ts', 'context', 'propagation'],
-  'pg-boss': ['errors.ts', 'context', 'propagation'],
+  'pg-boss': ['errors.ts', 'supported-versions.ts', 'context', 'propagation'],
   microservices: ['errors.ts', 'context', 'propagation'],
   entities: ['errors.ts', 'context', 'policies'],
-  connection: ['errors.ts', 'context', 'policies', 'entities'],
+  connection: ['errors.ts', 'supported-versions.ts', 'context', 'policies', 'entities'],
   migrations: ['errors.ts', 'context', 'policies', 'entities', 'connection'],
   backfill: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations'],
   lint: ['errors.ts', 'context', 'policies', 'entities', 'migrations'],
@@ -37,6 +38,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   'rls-tenants.options.ts': ['errors.ts', 'context', 'connection'],
   'rls-tenants.module.ts': [
     'errors.ts',
+    'supported-versions.ts',
     'context',
     'policies',
     'entities',

@@ -21,6 +21,7 @@ import {
 } from './context/index.js';
 import { RlsConfigurationError } from './errors.js';
 import type { RlsTenantsOptions } from './rls-tenants.options.js';
+import { assertSupportedVersions } from './supported-versions.js';
 
 /** Injection token: the isolated data sources. Whoever waits for it knows that they are isolated and verified. */
 export const ISOLATED_DATA_SOURCES = Symbol('nestjs-rls-tenants: isolated data sources');
@@ -71,6 +72,7 @@ export class RlsTenantsModule {
   }
 
   private static define(options: Provider, dataSources = ['default']): DynamicModule {
+    assertSupportedVersions(['@nestjs/common', '@nestjs/core', '@nestjs/typeorm']);
     return {
       module: RlsTenantsModule,
       global: true,

@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { RlsConfigurationError } from '../errors.js';
+import { assertSupportedPostgres, assertSupportedVersions } from '../supported-versions.js';
 import { installAutoScope } from './auto-scope.js';
 import { carryOnPool } from './carrying-pool.js';
 import { keyResultCacheByContext } from './context-result-cache.js';
@@ -18,13 +19,16 @@ import { TenantSubscriber } from './tenant.subscriber.js';
  *
  * @returns the same data source.
  * @throws RlsConfigurationError if it is no PostgreSQL data source, is not initialised, uses pg-native, is isolated
- * already, or declares its entities for another tenant type or setting.
+ * already, or declares its entities for another tenant type or setting; or if TypeORM, node-postgres, nestjs-cls or the
+ * server are of a version that is not supported.
  */
 export async function isolateDataSource(
   dataSource: DataSource,
   options: IsolationOptions,
 ): Promise<DataSource> {
+  assertSupportedVersions(['typeorm', 'pg', 'nestjs-cls']);
   poolsOf(dataSource); // refuses what has none
+  assertSupportedPostgres((dataSource.driver as { version?: string }).version);
   const isolation = await Isolation.of(dataSource, options);
   // Not before the await: the module and a script may isolate it at the same time.
   if (!Isolation.claim(dataSource, isolation)) {

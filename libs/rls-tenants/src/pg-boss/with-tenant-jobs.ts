@@ -16,6 +16,7 @@ import {
   type Authorize,
   type TenantTokenOptions,
 } from '../propagation/index.js';
+import { assertSupportedVersions } from '../supported-versions.js';
 
 /** Options of {@link withTenantJobs}. */
 export interface TenantJobsOptions extends TenantTokenOptions {
@@ -61,7 +62,8 @@ const wrapped = new WeakSet<object>();
  *   further attempts, with the error as its output.
  * - `publish` throws: it does not tell into which queues it puts the jobs, so that they cannot be signed.
  *
- * @throws RlsConfigurationError if the keys cannot be used, or the instance is wrapped already.
+ * @throws RlsConfigurationError if the keys cannot be used, the instance is wrapped already, or pg-boss is of another
+ * version.
  */
 export function withTenantJobs<B extends PgBoss>(boss: B, options: TenantJobsOptions): B {
   if (wrapped.has(boss)) {
@@ -70,6 +72,7 @@ export function withTenantJobs<B extends PgBoss>(boss: B, options: TenantJobsOpt
       'Call it once, where the instance is made.',
     );
   }
+  assertSupportedVersions(['pg-boss']);
   const tokens = new TenantTokens(options);
   wrapped.add(boss);
   signSending(boss, tokens, options);
