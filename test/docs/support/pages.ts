@@ -29,7 +29,7 @@ export function fencesOf(markdown: string): Fence[] {
       text,
       line: before.split('\n').length + 1,
       file: /^(?:\/\/|#|--) (\S+\.\w+)\n/.exec(text)?.[1],
-      note: /<!-- ([^]*?) -->\s*$/.exec(before)?.[1],
+      note: /<!-- ((?:(?!-->)[^])*) -->\s*$/.exec(before)?.[1],
     };
   });
 }

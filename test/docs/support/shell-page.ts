@@ -15,9 +15,7 @@ const END = '--- end of block ---';
 
 /**
  * Does what a page says, in its order: makes its files as printed, and runs its commands in one `bash -e`, as in one
- * terminal. `replace` is for what a reader has and a test has not, or not under that name. Blocks below a comment are
- * left out.
- *
+ * terminal. `replace` is for what a reader has and a test has not, or not under that name. *
  * @throws Error with all output, if a command fails.
  */
 export async function follow(
@@ -48,7 +46,7 @@ export async function follow(
 
   const printed: Printed[] = [];
   try {
-    const fences = fencesOf(markdown).filter(({ note }) => note === undefined);
+    const fences = fencesOf(markdown);
     for (const [index, { language, text, file }] of fences.entries()) {
       if (file !== undefined) {
         await mkdir(dirname(join(directory, file)), { recursive: true });

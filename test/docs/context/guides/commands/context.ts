@@ -1,0 +1,1 @@
+export { Command, CommandRunner, Option } from 'nest-commander';

@@ -1,0 +1,1 @@
+export { EventEmitter2, OnEvent } from '@nestjs/event-emitter';

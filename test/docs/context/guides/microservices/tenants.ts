@@ -1,0 +1,1 @@
+export declare function isActive(tenantId: string): Promise<boolean>;

@@ -1,0 +1,3 @@
+export type { User } from '../../common.js';
+
+export declare function CurrentUser(): ParameterDecorator;

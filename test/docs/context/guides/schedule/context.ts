@@ -1,0 +1,1 @@
+export { Cron, CronExpression } from '@nestjs/schedule';

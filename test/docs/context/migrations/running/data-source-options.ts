@@ -1,0 +1,3 @@
+import type { DataSourceOptions } from 'typeorm';
+
+export declare const options: DataSourceOptions;
