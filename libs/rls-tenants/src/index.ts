@@ -36,6 +36,11 @@ export {
   type TenantScopedOptions,
 } from './entities/index.js';
 
+export type { AdminContextEndedEvent, AdminContextEvent } from './context/context-events.js';
+export type { TenantSwitch } from './context/switch-tenant.js';
+export type { StatementRefusedEvent, ViolationEvent } from './connection/statement-events.js';
+export { logTenantEvents, tenantLogFields, type TenantLogFields } from './observability/index.js';
+
 export { isolateDataSource, TenantSubscriber, unscoped, type IsolationOptions } from './connection/index.js';
 export * from './backfill/index.js';
 export { consolidatedKeyTable, type ConsolidatedKeyTableOptions } from './consolidate/index.js';

@@ -134,6 +134,6 @@ function tenantLiteral(builder: Builder): string | undefined {
   const isolation = Isolation.get(builder.dataSource ?? builder.connection);
   const state = currentTenantContext();
   if (!isolation?.autoScope || state.kind !== 'tenant' || isUnscoped()) return undefined;
-  const front = isolation.fronts.of(state, false);
+  const front = isolation.frontOf(state);
   return SAFE_IN_TYPEORM_TEXT.test(front.value) ? front.literal : undefined;
 }

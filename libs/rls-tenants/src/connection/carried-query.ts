@@ -11,6 +11,7 @@ import type {
   PgServerError,
 } from './pg-internals.js';
 import type { FrontForm } from './prepared-front.js';
+import { violated } from './statement-events.js';
 
 /** A `pg.Query` that sends the tenant in front of itself and swallows the answer to that. */
 export interface CarriedQuery extends PgQuery {
@@ -86,6 +87,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     }
 
     override handleError(error: PgServerError, connection: PgConnection): void {
+      if (!this.swallowing) violated(connection, error, this.state);
       if (this.front === undefined || !isAnswer(error)) return super.handleError(error, connection);
       // A syntax error of the statement comes before the front is run.
       if (this.textPrefixed) shiftPosition(error, this.front);

@@ -7,6 +7,7 @@ import type { Carrying } from './carrying.js';
 import { frontError } from './connection-errors.js';
 import type { Front } from './front.js';
 import type { PgConnection, PgServerError, Submittable } from './pg-internals.js';
+import { violated } from './statement-events.js';
 
 type Handler = (...args: unknown[]) => void;
 type Handlers = Record<string, Handler | undefined>;
@@ -50,7 +51,7 @@ export function carrySubmittable<T extends Submittable>(
 function bindToCaller(statement: Submittable, caller: Caller): void {
   callers.set(statement, caller);
   bindMethods((fn) => caller.scope.runInAsyncScope(fn), statement, CONTINUATIONS);
-  correctPositions(statement as unknown as Handlers, caller);
+  watchErrors(statement as unknown as Handlers, caller);
   const submit = statement.submit;
   statement.submit = function (connection) {
     const front = caller.carrying?.frontOf(caller.state);
@@ -68,9 +69,11 @@ function bindToCaller(statement: Submittable, caller: Caller): void {
   };
 }
 
-function correctPositions(handlers: Handlers, caller: Caller): void {
+/** Corrects positions, and counts violations. An error of the front is no answer any more when it comes by here. */
+function watchErrors(handlers: Handlers, caller: Caller): void {
   const { handleError } = handlers;
   handlers['handleError'] = function (error, ...rest) {
+    violated(rest[0] as PgConnection | undefined, error as PgServerError, caller.state);
     if (caller.textFront && isAnswer(error as PgServerError))
       shiftPosition(error as PgServerError, caller.textFront);
     handleError?.call(this, error, ...rest);

@@ -6,6 +6,7 @@ import { carrySubmittable } from './carried-submittable.js';
 import { Carrying } from './carrying.js';
 import type { Isolation } from './isolation.js';
 import type { PgClient, PgQueryClass, Submittable } from './pg-internals.js';
+import { countViolations } from './statement-events.js';
 import { isTransactionControl } from './transaction-control.js';
 
 const CARRYING = Symbol('nestjs-rls-tenants: carrying');
@@ -20,7 +21,8 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     throw cannotCarry();
   client[CARRYING] = isolation;
 
-  const carrying = new Carrying(client, isolation.fronts);
+  const carrying = new Carrying(client, isolation.fronts, isolation.counts.carried);
+  countViolations(client.connection, isolation.counts);
   const Carried = carriedQueryClass(Query);
   const query = client.query;
 

@@ -2,6 +2,7 @@ import type { TenantContextState } from '../context/tenant-context.js';
 import type { Front, Fronts } from './front.js';
 import type { PgClient, TransactionStatus } from './pg-internals.js';
 import { PreparedFront } from './prepared-front.js';
+import type { CountsByKind } from './statement-events.js';
 
 /**
  * Decides, for one client, what each statement carries. It tracks nothing that could go stale: the tenant is carried
@@ -16,6 +17,7 @@ export class Carrying {
   constructor(
     private readonly client: PgClient,
     private readonly fronts: Fronts,
+    private readonly carried: CountsByKind,
   ) {
     this.prepared = new PreparedFront(client);
     this.status = client.getTransactionStatus ? () => client.getTransactionStatus!() : trackStatus(client);
@@ -37,6 +39,7 @@ export class Carrying {
     // For nobody inside a transaction the empty setting is carried, or the statement would inherit the last tenant.
     const front = this.fronts.of(state, this.roleMayBeAdmin);
     if (state.kind === 'admin') this.roleMayBeAdmin = true;
+    this.carried[state.kind]++;
     return front;
   }
 }

@@ -1,8 +1,11 @@
 import { RlsConfigurationError, RlsTenantsError, RlsViolationError } from '../errors.js';
 import type { PgServerError } from './pg-internals.js';
 
-// insufficient_privilege, invalid_parameter_value (no such role), undefined_object
-const FRONT_REFUSED = new Set(['42501', '22023', '42704']);
+/** SQLSTATE of what row-level security or a missing privilege refused. */
+export const INSUFFICIENT_PRIVILEGE = '42501';
+
+// The others are invalid_parameter_value (no such role) and undefined_object.
+const FRONT_REFUSED = new Set([INSUFFICIENT_PRIVILEGE, '22023', '42704']);
 
 // invalid_sql_statement_name
 const FRONT_FORGOTTEN = '26000';
@@ -26,7 +29,7 @@ export function frontError(error: PgServerError): PgServerError {
 
 /** Turns SQLSTATE 42501, wherever TypeORM wrapped it, into an RlsViolationError; returns anything else as it is. */
 export function violationError(error: unknown): unknown {
-  if (!(error instanceof Error) || sqlState(error) !== '42501') return error;
+  if (!(error instanceof Error) || sqlState(error) !== INSUFFICIENT_PRIVILEGE) return error;
   if (error instanceof RlsViolationError) return error;
   const policy = error.message.includes('row-level security');
   return new RlsViolationError(

@@ -32,6 +32,6 @@ export function keyResultCacheByContext(dataSource: DataSource, isolation: Isola
 
 function contextKey(state: TenantContextState, isolation: Isolation): string {
   return state.kind === 'tenant'
-    ? `tenant ${JSON.stringify(isolation.fronts.tenantIdOf(state))}:`
+    ? `tenant ${JSON.stringify(isolation.frontOf(state).value)}:`
     : `${state.kind}:`;
 }

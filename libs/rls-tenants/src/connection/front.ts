@@ -105,11 +105,6 @@ export class Fronts {
     }
   }
 
-  /** The state's tenant id in PostgreSQL's text form; undefined as admin and for nobody. @throws InvalidTenantIdError */
-  tenantIdOf(state: TenantContextState): string | undefined {
-    return state.kind === 'tenant' ? this.ofTenant(state.tenantId, false).value : undefined;
-  }
-
   /** The InvalidTenantIdError that {@link of} would throw. */
   refusal(state: TenantContextState): Error | undefined {
     if (state.kind !== 'tenant' || this.tenants.has(state.tenantId)) return undefined;

@@ -1,15 +1,16 @@
 import type { DataSource } from 'typeorm';
 import type { TenantContextState } from '../context/tenant-context.js';
 import { tenantTablesOf } from '../entities/tenant-tables.js';
-import { NoTenantContextError, RlsConfigurationError } from '../errors.js';
+import { NoTenantContextError, RlsConfigurationError, RlsViolationError } from '../errors.js';
 import {
   checkSettingName,
   DEFAULT_ADMIN_ROLE,
   DEFAULT_TENANT_SETTING,
   quoteIdentifier,
 } from '../policies/index.js';
-import { Fronts } from './front.js';
+import { Fronts, type Front } from './front.js';
 import type { IsolationOptions } from './isolation.options.js';
+import { publishRefusal, publishViolation, StatementCounts } from './statement-events.js';
 import { TableGuard } from './table-guard.js';
 
 const isolations = new WeakMap<DataSource, Isolation>();
@@ -17,6 +18,7 @@ const isolations = new WeakMap<DataSource, Isolation>();
 /** How one data source is isolated: its options, checked once, and what follows from them. */
 export class Isolation {
   readonly fronts: Fronts;
+  readonly counts = new StatementCounts();
   readonly autoScope: boolean;
   private readonly throwOnMissingTenant: boolean;
 
@@ -59,19 +61,45 @@ export class Isolation {
   }
 
   /**
-   * Why a statement must not reach PostgreSQL; undefined if it may. To be asked before any I/O.
+   * Why a statement must not reach PostgreSQL; undefined if it may. To be asked before any I/O, by whoever then refuses
+   * it: what is returned is counted.
    *
    * @returns InvalidTenantIdError if the context's tenant id is not of the data source's type; NoTenantContextError for
    * nobody, if the statement names a tenant-scoped table (or has no text to read).
    */
   refusal(state: TenantContextState, text: string | undefined): Error | undefined {
-    if (state.kind !== 'nobody') return this.fronts.refusal(state);
+    if (state.kind !== 'nobody') {
+      const invalid = this.fronts.refusal(state);
+      return invalid && this.refused(invalid, state);
+    }
     if (!this.throwOnMissingTenant) return undefined;
     const table = text === undefined ? 'of unknown name' : this.guard.namedTable(text);
     if (table === undefined) return undefined;
-    return new NoTenantContextError(
+    const missing = new NoTenantContextError(
       `A statement on tenant-scoped table "${table}" has no tenant context.`,
       "Run it inside tenantContext(tenantId, fn) or a request whose tenant was resolved; for all tenants, adminContext(reason, fn). With onMissingTenant: 'empty' it would see no rows.",
     );
+    return this.refused(missing, state);
+  }
+
+  /** The front of a statement that TypeORM is still building. @throws InvalidTenantIdError, which is counted. */
+  frontOf(state: TenantContextState): Front {
+    try {
+      return this.fronts.of(state, false);
+    } catch (error) {
+      throw this.refused(error as Error, state);
+    }
+  }
+
+  /** Counts and publishes why the library refuses a statement before any I/O, and returns it. */
+  refused<E extends Error>(error: E, state: TenantContextState): E {
+    if (error instanceof RlsViolationError) {
+      this.counts.violations[state.kind]++;
+      publishViolation(error, state);
+    } else {
+      this.counts.refused[state.kind]++;
+      publishRefusal(error, state);
+    }
+    return error;
   }
 }

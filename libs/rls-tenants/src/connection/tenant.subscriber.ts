@@ -28,11 +28,21 @@ export class TenantSubscriber implements EntitySubscriberInterface {
 
   /** @throws RlsViolationError if the entity names another tenant than the context; NoTenantContextError without one. */
   beforeInsert({ metadata, entity }: InsertEvent<object>): void {
-    stampTenant(metadata, entity, currentTenantContext());
+    const state = currentTenantContext();
+    try {
+      stampTenant(metadata, entity, state);
+    } catch (error) {
+      throw this.isolation.refused(error as Error, state);
+    }
   }
 
   /** @throws RlsViolationError if the update would change the tenant column. */
   beforeUpdate({ metadata, entity, databaseEntity, updatedColumns }: UpdateEvent<object>): void {
-    refuseTenantMove(metadata, entity, databaseEntity, updatedColumns, currentTenantContext());
+    const state = currentTenantContext();
+    try {
+      refuseTenantMove(metadata, entity, databaseEntity, updatedColumns, state);
+    } catch (error) {
+      throw this.isolation.refused(error as Error, state);
+    }
   }
 }

@@ -31,6 +31,11 @@ export function handlerScope(reflector: Reflector, context: Handler): HandlerSco
   return scope;
 }
 
+/** `Class.method`. */
+export function handlerName(context: Handler): string {
+  return `${context.getClass().name}.${context.getHandler().name}`;
+}
+
 function readScope(reflector: Reflector, context: Handler): HandlerScope {
   for (const target of [context.getHandler(), context.getClass()]) {
     const reason = reflector.get<string | undefined>(ADMIN_SCOPED, target);

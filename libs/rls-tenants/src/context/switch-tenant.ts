@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import { Logger } from '@nestjs/common';
 import { RlsConfigurationError } from '../errors.js';
 import { authorizedTenant } from './resolve-request.js';
@@ -11,8 +12,12 @@ import {
 import { parseTenantId, type TenantId } from './tenant-id.js';
 
 const logger = new Logger('RlsTenants');
+const switches = channel('rls-tenants:tenant-switch');
 
-/** A caller went from one tenant to another, or was refused it. */
+/**
+ * A caller went from one tenant to another, or was refused it: what is logged, and what the diagnostics channel
+ * `rls-tenants:tenant-switch` publishes.
+ */
 export interface TenantSwitch {
   readonly event: 'tenant switch';
   /** Whom the call chain acted for: a tenant's id, `admin` with its reason, or `nobody`. */
@@ -57,6 +62,7 @@ export async function switchTenant<T>(
 
 /** One structured line for each switch, in the caller's own asynchronous context: loggers add the request's id there. */
 function recordSwitch(record: TenantSwitch): void {
+  if (switches.hasSubscribers) switches.publish(record);
   if (record.allowed) logger.log(record);
   else logger.warn(record);
 }

@@ -12,7 +12,7 @@ import { bindListeners } from './bind-listeners.js';
 import { toGraphqlError } from './client-errors.js';
 import { fieldCall, graphqlRequest, rememberState, stateAbove, type FieldCall } from './graphql/operation.js';
 import { carryThroughFields } from './graphql/schema.js';
-import { handlerScope, type HandlerScope } from './handler-scope.js';
+import { handlerName, handlerScope, type HandlerScope } from './handler-scope.js';
 import { toHttpError } from './http-errors.js';
 import { keepContext, keepHandlerContext } from './keep-context.js';
 import { resolveOnce } from './resolve-once.js';
@@ -22,7 +22,7 @@ import {
   type TenantContextOptions,
   type TenantRequest,
 } from './tenant-context.options.js';
-import { adminContext, currentTenantContext, runIn, tenantContext, withoutTenant } from './tenant-context.js';
+import { currentTenantContext, enterAdmin, runIn, tenantContext, withoutTenant } from './tenant-context.js';
 import { requestOfClient } from './ws-client.js';
 
 /**
@@ -65,7 +65,7 @@ export class TenantContextInterceptor implements NestInterceptor {
     if (type === 'http') return this.interceptHttp(scope, context, next);
     if (type === 'graphql') return this.interceptGraphql(scope, context, next);
     if (type === 'ws') return this.interceptMessage(scope, context, next);
-    if (scope.kind === 'admin') return adminContext(scope.reason, () => keepContext(next.handle()));
+    if (scope.kind === 'admin') return runAsAdmin(scope, context, () => keepContext(next.handle()));
     return next.handle();
   }
 
@@ -81,7 +81,7 @@ export class TenantContextInterceptor implements NestInterceptor {
       bindListeners(rawOf(http.getResponse()));
       return keepHandlerContext(next.handle(), toHttpError);
     };
-    if (scope.kind === 'admin') return adminContext(scope.reason, handle);
+    if (scope.kind === 'admin') return runAsAdmin(scope, context, handle);
     try {
       const tenantId = rememberedTenant(request) ?? resolveRequest(this.options, request);
       const entered = whenSettled(tenantId, (resolved) => this.run(scope, resolved, handle));
@@ -104,15 +104,20 @@ export class TenantContextInterceptor implements NestInterceptor {
     };
     try {
       carryThroughFields(call.info.schema, false);
-      const entered = this.enterOperation(scope, call, handle);
+      const entered = this.enterOperation(scope, context, call, handle);
       return entered instanceof Promise ? entered.catch(throwGraphqlError) : entered;
     } catch (error) {
       return throwGraphqlError(error);
     }
   }
 
-  private enterOperation<T>(scope: HandlerScope, call: FieldCall, handle: () => T): Awaitable<T> {
-    if (scope.kind === 'admin') return adminContext(scope.reason, handle);
+  private enterOperation<T>(
+    scope: HandlerScope,
+    context: ExecutionContext,
+    call: FieldCall,
+    handle: () => T,
+  ): Awaitable<T> {
+    if (scope.kind === 'admin') return runAsAdmin(scope, context, handle);
     const above = call.info.path.prev && stateAbove(call);
     if (above) return runIn(above, handle);
     const request = graphqlRequest(call.contextValue);
@@ -135,7 +140,7 @@ export class TenantContextInterceptor implements NestInterceptor {
     next: CallHandler,
   ): Awaitable<Observable<unknown>> {
     const handle = () => keepContext(next.handle());
-    if (scope.kind === 'admin') return adminContext(scope.reason, handle);
+    if (scope.kind === 'admin') return runAsAdmin(scope, context, handle);
     const client = context.switchToWs().getClient<object>();
     const request = requestOfClient(client);
     if (request !== undefined) {
@@ -161,6 +166,14 @@ export class TenantContextInterceptor implements NestInterceptor {
       'Check that `resolveTenant` finds a tenant in the request, or mark the handler @TenantOptional() or @AdminScoped(reason).',
     );
   }
+}
+
+function runAsAdmin<T>(
+  { reason }: Extract<HandlerScope, { kind: 'admin' }>,
+  context: ExecutionContext,
+  handle: () => T,
+): T {
+  return enterAdmin(reason, () => handlerName(context), handle);
 }
 
 function throwHttpError(error: unknown): never {

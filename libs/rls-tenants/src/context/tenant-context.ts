@@ -1,5 +1,7 @@
 import { ClsServiceManager } from 'nestjs-cls';
 import { NoTenantContextError, RlsTenantsError } from '../errors.js';
+import { callerOf } from './caller.js';
+import { isAdminContextObserved, publishAdminContext } from './context-events.js';
 import { checkTenantId, type TenantId } from './tenant-id.js';
 
 /**
@@ -44,13 +46,26 @@ export function tenantContext<T>(tenantId: TenantId, fn: () => T): T {
  * @throws RlsTenantsError if the reason is empty.
  */
 export function adminContext<T>(reason: string, fn: () => T): T {
+  return enterAdmin(reason, callerOfAdminContext, fn);
+}
+
+function callerOfAdminContext(): string | undefined {
+  return callerOf(adminContext);
+}
+
+/** {@link adminContext} for a caller whose name says more than the stack does: a handler is called by Nest. */
+export function enterAdmin<T>(reason: string, nameCaller: () => string | undefined, fn: () => T): T {
   if (typeof reason !== 'string' || reason.trim() === '') {
     throw new RlsTenantsError(
       'An admin context needs a reason.',
       "Say why, for example adminContext('nightly invoice run', …).",
     );
   }
-  return runIn(Object.freeze({ kind: 'admin', reason }), fn);
+  const state = Object.freeze({ kind: 'admin', reason } as const);
+  if (!isAdminContextObserved()) return runIn(state, fn);
+  return publishAdminContext({ reason, caller: nameCaller(), from: currentTenantContext() }, () =>
+    runIn(state, fn),
+  );
 }
 
 /** Runs `fn` for nobody: statements inside see no tenant's rows, whatever context surrounds them. */
