@@ -1,0 +1,1 @@
+export { TenantSpanProcessor } from './tenant-span.processor.js';

@@ -1,0 +1,1 @@
+export { registerStatementCounters } from './statement-counters.js';
