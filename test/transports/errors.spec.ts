@@ -15,6 +15,7 @@ import type { AddressInfo } from 'node:net';
 import { lastValueFrom } from 'rxjs';
 import {
   InvalidTenantIdError,
+  InvalidTenantTokenError,
   MigrationLockError,
   NoTenantContextError,
   RlsConfigurationError,
@@ -38,6 +39,7 @@ const SECRETS = ['a secret of table "note"', 'a secret hint'] as const;
 
 const ERRORS = {
   InvalidTenantIdError: [InvalidTenantIdError, 400, 'Invalid tenant'],
+  InvalidTenantTokenError: [InvalidTenantTokenError, 401, 'Unauthorized'],
   TenantAccessDeniedError: [TenantAccessDeniedError, 403, 'Tenant access denied'],
   NoTenantContextError: [NoTenantContextError, 403, 'No tenant'],
   RlsViolationError: [RlsViolationError, 403, 'Access denied'],

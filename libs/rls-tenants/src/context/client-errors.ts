@@ -4,9 +4,11 @@ import {
   HttpStatus,
   InternalServerErrorException,
   Logger,
+  UnauthorizedException,
 } from '@nestjs/common';
 import {
   InvalidTenantIdError,
+  InvalidTenantTokenError,
   NoTenantContextError,
   RlsTenantsError,
   RlsViolationError,
@@ -16,17 +18,24 @@ import { toHttpError } from './http-errors.js';
 
 const logger = new Logger('RlsTenants');
 
-const CALLERS_FAULT = [InvalidTenantIdError, TenantAccessDeniedError, NoTenantContextError];
+const CALLERS_FAULT = [
+  InvalidTenantIdError,
+  InvalidTenantTokenError,
+  TenantAccessDeniedError,
+  NoTenantContextError,
+];
 
 const CODES: Record<number, string> = {
   [HttpStatus.BAD_REQUEST]: 'BAD_REQUEST',
+  [HttpStatus.UNAUTHORIZED]: 'UNAUTHENTICATED',
   [HttpStatus.FORBIDDEN]: 'FORBIDDEN',
 };
 
 /**
- * What a client may learn of one of this library's errors, whatever it is reached by: 400 `Invalid tenant`, 403
- * `Tenant access denied`, `No tenant` or `Access denied` (a RlsViolationError), 500 for all others. It names no tenant
- * id, table, SQL or hint; the error itself is its `cause`, and is logged with its hint.
+ * What a client may learn of one of this library's errors, whatever it is reached by: 400 `Invalid tenant`, 401
+ * `Unauthorized` (an InvalidTenantTokenError), 403 `Tenant access denied`, `No tenant` or `Access denied` (a
+ * RlsViolationError), 500 for all others. It names no tenant id, token, table, SQL or hint; the error itself is its
+ * `cause`, and is logged with its hint.
  */
 export function toClientError(error: RlsTenantsError): HttpException {
   logError(error);
@@ -35,6 +44,9 @@ export function toClientError(error: RlsTenantsError): HttpException {
   if (error instanceof RlsViolationError) {
     return new ForbiddenException('Access denied', { cause: error, description: 'Forbidden' });
   }
+  if (error instanceof InvalidTenantTokenError) {
+    return new UnauthorizedException('Unauthorized', { cause: error, description: 'Unauthorized' });
+  }
   return new InternalServerErrorException('Internal server error', {
     cause: error,
     description: 'Internal Server Error',
@@ -42,8 +54,8 @@ export function toClientError(error: RlsTenantsError): HttpException {
 }
 
 /**
- * {@link toClientError} as GraphQL servers read it, with `extensions.code`: `BAD_REQUEST`, `FORBIDDEN` or
- * `INTERNAL_SERVER_ERROR`. They show every other error's message to the client, so that this is not left to a filter;
+ * {@link toClientError} as GraphQL servers read it, with `extensions.code`: `BAD_REQUEST`, `UNAUTHENTICATED`, `FORBIDDEN`
+ * or `INTERNAL_SERVER_ERROR`. They show every other error's message to the client, so that this is not left to a filter;
  * errors that are not the library's are returned as they are.
  */
 export function toGraphqlError(error: unknown): unknown {

@@ -10,6 +10,7 @@ import { toClientError, toGraphqlError } from './client-errors.js';
  * | error                                                 | HTTP, `extensions.code`      | message                |
  * | ----------------------------------------------------- | ---------------------------- | ---------------------- |
  * | InvalidTenantIdError                                  | 400, `BAD_REQUEST`           | Invalid tenant         |
+ * | InvalidTenantTokenError                               | 401, `UNAUTHENTICATED`       | Unauthorized           |
  * | TenantAccessDeniedError                               | 403, `FORBIDDEN`             | Tenant access denied   |
  * | NoTenantContextError                                  | 403, `FORBIDDEN`             | No tenant              |
  * | RlsViolationError                                     | 403, `FORBIDDEN`             | Access denied          |
