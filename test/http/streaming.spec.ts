@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Controller, Get, Req, Res, Sse, StreamableFile } from '@nestjs/common';
 import { defer, finalize, from, interval, map, Subject, switchMap, take, type Observable } from 'rxjs';
 import { AdminScoped, keepTenantContext, TenantOptional } from '../../libs/rls-tenants/src/context/index.js';
+import { NEST_MAJOR } from '../support/nest-version.js';
 import { eventually, PLATFORMS, startHttpApp, useHttpApp, who, type HttpApp } from './support/http-app.js';
 
 // More than the buffers of a stream and of a socket hold, so that a response has to wait for its reader.
@@ -186,11 +187,8 @@ const BODIES = [
   '/late-file',
   '/piped-file',
   '/observable-file',
-  '/stream',
-  '/generator',
-  '/async-generator',
-  '/iterable',
-  '/web-response',
+  // NestJS 11 answers with what it makes of these as JSON.
+  ...(NEST_MAJOR >= 12 ? ['/stream', '/generator', '/async-generator', '/iterable', '/web-response'] : []),
   '/raw',
 ];
 
@@ -291,7 +289,7 @@ describe.each(PLATFORMS)('on %s, until the end of the response', (platform) => {
   });
 
   it('requests that share a connection, even pipelined, keep their own tenants', async () => {
-    const paths = ['/file', '/raw', '/piped-file', '/async-generator', '/optional-file'];
+    const paths = ['/file', '/raw', '/piped-file', BODIES.at(-2) as string, '/optional-file'];
     const requests = paths.flatMap((path) => tenants.map((tenantId) => [path, tenantId] as const));
     const socket = connect(app.current.port, '127.0.0.1');
     for (const [path, tenantId] of requests) {

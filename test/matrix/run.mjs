@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { CELLS, PACKAGE_SETS, SUITES } from './cells.mjs';
+import { CELLS, DIFFERENT, PACKAGE_SETS, SUITES } from './cells.mjs';
 import {
   emptyDirectory,
   installPackages,
@@ -69,7 +69,7 @@ printTable(rows);
 process.exit(rows.every(({ result }) => result === 'passed') ? 0 : 1);
 
 /** The cell's suites under Jest. */
-function runSuites({ name, node, postgres, packages, suites }) {
+function runSuites({ name, node, postgres, packages, suites, different = [] }) {
   installPostgres(postgres);
   const program = nodeBinary(node);
   const set = PACKAGE_SETS[packages];
@@ -77,7 +77,8 @@ function runSuites({ name, node, postgres, packages, suites }) {
   const output = join(ROOT, `.data/matrix/${name}.json`);
   mkdirSync(dirname(output), { recursive: true });
   rmSync(output, { force: true });
-  const files = [...new Set(suites.flatMap((suite) => SUITES[suite]))];
+  const files = suites.flatMap((suite) => SUITES[suite]);
+  const without = different.flatMap((set) => DIFFERENT[set]);
   const { status } = spawnSync(
     program,
     [
@@ -87,6 +88,7 @@ function runSuites({ name, node, postgres, packages, suites }) {
       '--json',
       `--outputFile=${output}`,
       '--silent',
+      ...(without.length > 0 ? ['--testNamePattern', `^(?!.*(?:${without.join('|')}))`] : []),
       ...files,
     ],
     {
@@ -129,8 +131,8 @@ async function runConsumer({ name, consumer, node, postgres, install }) {
   );
   npm(directory, 'install', '--no-package-lock');
   const env = environment(program, postgres);
-  Object.assign(process.env, { POSTGRES: env.POSTGRES ?? '' });
-  if (!env.POSTGRES) delete process.env.POSTGRES;
+  if (env.POSTGRES) process.env.POSTGRES = env.POSTGRES;
+  else delete process.env.POSTGRES;
   const { default: start } = await import('../support/global-setup.mjs');
   const { default: stop } = await import('../support/global-teardown.mjs');
   const given = process.env.TEST_DATABASE_URL;

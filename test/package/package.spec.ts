@@ -84,6 +84,22 @@ console.log(createRequire(import.meta.url)('nestjs-rls-tenants').RlsTenantsError
     expect(status).not.toBe(0);
   });
 
+  it('refuses a version of a peer that it does not support, by name', () => {
+    const manifest = join(bare, 'node_modules/@nestjs/core/package.json');
+    const original = readFileSync(manifest, 'utf8');
+    const source = `import { fromUser, RlsTenantsModule } from 'nestjs-rls-tenants';
+RlsTenantsModule.forRoot({ tenantIdType: 'uuid', resolveTenant: fromUser((user) => user.tenant) });
+console.log('accepted');`;
+    expect(node(bare, 'versions.mjs', source)).toMatchObject({ stdout: 'accepted', status: 0 });
+    writeFileSync(manifest, JSON.stringify({ ...JSON.parse(original), version: '10.4.22' }));
+    const { stderr, status } = node(bare, 'versions.mjs', source);
+    writeFileSync(manifest, original);
+    expect(stderr).toContain(
+      `RlsConfigurationError: @nestjs/core 10.4.22 is not supported: nestjs-rls-tenants ${library.manifest.version} needs ^11.0.0 || ^12.0.0.`,
+    );
+    expect(status).not.toBe(0);
+  });
+
   it('has types for every entry', () => {
     writeFileSync(
       join(library.home, 'consumer.mts'),

@@ -10,20 +10,24 @@ interface Manifest {
 /** The lowest major version of PostgreSQL that the policies and migrations are written for. */
 const LOWEST_POSTGRES = 14;
 
+/** Where this file is; undefined in a bundle that has no such thing. */
+const HERE = import.meta.dirname as string | undefined;
+
 /**
- * Refuses an installed package that is outside of this library's peer range: npm only warns of it where it is told to
+ * Refuses an installed package that is outside of this library's peer range: npm lets it through where it is told to
  * (`--legacy-peer-deps`, `overrides`). A package that is not found as a file, in a bundle for example, is not refused.
  *
  * @throws RlsConfigurationError with the package, the version that was found, and the range.
  */
-export function assertSupportedVersions(names: readonly string[], from: string = import.meta.dirname): void {
-  const own = manifestIn(join(import.meta.dirname, '..'));
+export function assertSupportedVersions(names: readonly string[], from = HERE): void {
+  const own = HERE === undefined ? undefined : manifestIn(join(HERE, '..'));
+  if (own?.peerDependencies === undefined || from === undefined) return;
   for (const name of names) {
-    const range = own?.peerDependencies[name];
+    const range = own.peerDependencies[name];
     const version = installedVersion(name, from);
     if (range === undefined || version === undefined || isInRange(version, range)) continue;
     throw new RlsConfigurationError(
-      `${name} ${version} is not supported: nestjs-rls-tenants ${own?.version} needs ${range}.`,
+      `${name} ${version} is not supported: nestjs-rls-tenants ${own.version} needs ${range}.`,
       `Install a version of that range: npm install "${name}@${range}".`,
     );
   }
