@@ -6,7 +6,10 @@ import type { TenantContextState } from './tenant-context.js';
 const entering = channel('rls-tenants:admin-context');
 const ending = channel('rls-tenants:admin-context-ended');
 
-/** An admin context is entered: what the diagnostics channel `rls-tenants:admin-context` publishes. */
+/**
+ * An admin context is entered: what the diagnostics channel `rls-tenants:admin-context` publishes. Not where it is
+ * entered from an admin context of the same reason.
+ */
 export interface AdminContextEvent {
   readonly event: 'admin context';
   /** Why, as given to `adminContext(reason, fn)` or `@AdminScoped(reason)`. */

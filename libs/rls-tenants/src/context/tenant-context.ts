@@ -63,9 +63,10 @@ export function enterAdmin<T>(reason: string, nameCaller: () => string | undefin
   }
   const state = Object.freeze({ kind: 'admin', reason } as const);
   if (!isAdminContextObserved()) return runIn(state, fn);
-  return publishAdminContext({ reason, caller: nameCaller(), from: currentTenantContext() }, () =>
-    runIn(state, fn),
-  );
+  const from = currentTenantContext();
+  // The library itself enters it again, for example where two interceptors do.
+  if (from.kind === 'admin' && from.reason === reason) return runIn(state, fn);
+  return publishAdminContext({ reason, caller: nameCaller(), from }, () => runIn(state, fn));
 }
 
 /** Runs `fn` for nobody: statements inside see no tenant's rows, whatever context surrounds them. */

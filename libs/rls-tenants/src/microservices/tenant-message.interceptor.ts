@@ -8,9 +8,9 @@ import {
 import { Reflector } from '@nestjs/core';
 import { RedisContext, RpcException, TcpContext } from '@nestjs/microservices';
 import type { Observable } from 'rxjs';
-import { handlerScope } from '../context/handler-scope.js';
+import { handlerName, handlerScope, type HandlerScope } from '../context/handler-scope.js';
 import { keepContext } from '../context/keep-context.js';
-import type { TenantContextState } from '../context/tenant-context.js';
+import { enterAdmin, type TenantContextState } from '../context/tenant-context.js';
 import { InvalidTenantTokenError, RlsConfigurationError, TenantAccessDeniedError } from '../errors.js';
 import { authorizeState, runAs } from '../propagation/index.js';
 import { TenantMessages, type TenantMessage } from './tenant-messages.js';
@@ -41,13 +41,13 @@ export class TenantMessageInterceptor implements NestInterceptor {
   }
 
   private async interceptMessage(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
-    const state = await this.stateOf(context);
-    return runAs(state, () => keepContext(next.handle()));
+    const scope = handlerScope(this.reflector, context);
+    const handle = () => keepContext(next.handle());
+    if (scope.kind === 'admin') return enterAdmin(scope.reason, () => handlerName(context), handle);
+    return runAs(await this.stateOf(scope, context), handle);
   }
 
-  private async stateOf(context: ExecutionContext): Promise<TenantContextState> {
-    const scope = handlerScope(this.reflector, context);
-    if (scope.kind === 'admin') return { kind: 'admin', reason: scope.reason };
+  private async stateOf(scope: HandlerScope, context: ExecutionContext): Promise<TenantContextState> {
     const received = receive(context);
     if (scope.kind === 'optional' && !this.messages.hasToken(received?.metadata)) return { kind: 'nobody' };
     if (received === undefined) throw unsupportedTransport(context);
@@ -78,7 +78,7 @@ function receive(context: ExecutionContext): { metadata: unknown; message: Tenan
 
 function unsupportedTransport(context: ExecutionContext): RlsConfigurationError {
   return new RlsConfigurationError(
-    `The handler ${context.getClass().name}.${context.getHandler().name} is reached over a transport whose messages have no metadata.`,
+    `The handler ${handlerName(context)} is reached over a transport whose messages have no metadata.`,
     'Tenants travel over TCP and Redis. Mark the handler @TenantOptional(), verify the tenant by means of your own, and enter it with TenantContext.run().',
   );
 }
