@@ -6,6 +6,7 @@ import { quoteIdentifier, quoteRole, quoteTable, type TableName } from './identi
  * security.
  */
 export const TABLE_PRIVILEGES = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'] as const;
+/** A right on a table that serving requests may need, as `GRANT` names it. */
 export type TablePrivilege = (typeof TABLE_PRIVILEGES)[number];
 
 /** What a column default that calls `nextval` takes. */

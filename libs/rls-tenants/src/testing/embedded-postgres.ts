@@ -19,6 +19,7 @@ export interface EmbeddedPostgres {
   stop(): Promise<void>;
 }
 
+/** Options of {@link startEmbeddedPostgres}. */
 export interface EmbeddedPostgresOptions {
   /** Where the cluster lives; it is created if absent and kept. Default: a temporary directory, removed on stop. */
   dataDirectory?: string;

@@ -11,13 +11,14 @@ import { IsolationAssertionError } from './isolation-assertion.error.js';
  * `onMissingTenant: 'empty'` does; then for `tenantId`, where it must succeed, and return rows if it was not refused
  * before. What the second run writes stays.
  *
- * @param options.tenantId a tenant for whom `fn` works.
+ * @param tenant `tenantId`: a tenant for whom `fn` works.
  * @throws IsolationAssertionError if it is not blocked, or if nothing was proven because it fails for the tenant as well.
  */
 export async function expectBlockedWithoutContext(
   fn: () => unknown,
-  { tenantId }: { tenantId: TenantId },
+  tenant: { tenantId: TenantId },
 ): Promise<void> {
+  const { tenantId } = tenant;
   const outside = await outcomeOf(() => withoutTenant(async () => await fn()));
   if (outside.error && !isRefusal(outside.error)) {
     throw new IsolationAssertionError(

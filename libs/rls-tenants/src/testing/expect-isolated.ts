@@ -32,7 +32,7 @@ import { randomTenantId, RowSeeder } from './row-seeder.js';
 
 /** How {@link expectIsolated} gets its rows. */
 export interface ExpectIsolatedOptions<Entity> {
-  /** An isolated data source of the app role: the module's own (`app.get(DataSource)`), or {@link isolateDataSource}'s. */
+  /** An isolated data source of the app role: the module's own (`app.get(DataSource)`), or `isolateDataSource()`'s. */
   dataSource: DataSource;
   /** Two tenants. Default: two that nobody has, with a row in the tenants' table if the tenant column refers to one. */
   tenants?: readonly [TenantId, TenantId];
