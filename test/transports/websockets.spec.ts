@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Inject, Logger, UseFilters, type INestApplication } from '@nestjs/common';
+import { Inject, Logger, UseFilters, UseInterceptors, type INestApplication } from '@nestjs/common';
 import { IoAdapter } from '@nestjs/platform-socket.io';
 import { WsAdapter } from '@nestjs/platform-ws';
 import {
@@ -23,9 +23,11 @@ import {
   fromUser,
   RlsTenantsExceptionFilter,
   TenantContext,
+  TenantContextInterceptor,
   TenantOptional,
 } from '../../libs/rls-tenants/src/index.js';
 import { eventually, who } from '../http/support/http-app.js';
+import { NEST_MAJOR } from '../support/nest-version.js';
 import type { ProtectedDatabase } from '../support/protected-database.js';
 import {
   A,
@@ -37,6 +39,9 @@ import {
   ownersInDatabase,
   rootModule,
 } from './support/notes-app.js';
+
+/** NestJS 11 runs no global interceptors for gateways, so that there each of them names it. */
+const EnterTenantContext = NEST_MAJOR >= 12 ? () => {} : UseInterceptors(TenantContextInterceptor);
 
 const STRANGER = '00000000-0000-4000-8000-000000000099';
 
@@ -86,6 +91,7 @@ class Handlers {
 type Authenticated = IncomingMessage & { user?: { tenantId: string } };
 
 @UseFilters(RlsTenantsExceptionFilter)
+@EnterTenantContext
 @WebSocketGateway()
 class SocketIoGateway extends Handlers implements OnGatewayInit, OnGatewayConnection {
   afterInit(server: Server): void {
@@ -110,6 +116,7 @@ class SocketIoGateway extends Handlers implements OnGatewayInit, OnGatewayConnec
 }
 
 @UseFilters(RlsTenantsExceptionFilter)
+@EnterTenantContext
 @WebSocketGateway()
 class WsGateway extends Handlers implements OnGatewayConnection {
   async handleConnection(client: WebSocket, request: IncomingMessage): Promise<void> {
