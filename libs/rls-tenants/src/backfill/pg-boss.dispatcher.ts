@@ -1,3 +1,4 @@
+import { assertSupportedVersions } from '../supported-versions.js';
 import type { BackfillDispatcher } from './backfill-dispatcher.js';
 import {
   insertJobs,
@@ -113,8 +114,9 @@ export async function workPgBossBackfills(
 }
 
 /** The policy `short` keeps one waiting job per key. */
-function createQueue(boss: PgBossLike, queue: string): Promise<void> {
-  return boss.createQueue(queue, { name: queue, policy: 'short' });
+async function createQueue(boss: PgBossLike, queue: string): Promise<void> {
+  assertSupportedVersions(['pg-boss']);
+  await boss.createQueue(queue, { name: queue, policy: 'short' });
 }
 
 function pgBossJob(queue: string, job: BackfillJob, expireInSeconds: number): PgBossJob {
