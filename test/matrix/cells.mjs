@@ -60,6 +60,7 @@ export const SUITES = {
   database: [
     'test/roles/setup-roles.spec.ts',
     'test/migrations',
+    'test/runner/migration-runner',
     'test/operations/protection',
     'test/operations/concurrent-index',
   ],
@@ -120,7 +121,7 @@ export const CELLS = [
     node: 20,
     postgres: 17,
     packages: 'typeorm-0.3',
-    suites: ['application', 'entities', 'transactions', 'generate'],
+    suites: ['application', 'entities', 'transactions', 'database', 'generate'],
     different: ['typeorm-0.3'],
   },
   {

@@ -28,17 +28,21 @@ export interface MigrationStatus {
 
 /** What is applied and what is pending, in TypeORM's own table and by TypeORM's own rules. */
 export class MigrationHistory extends MigrationExecutor {
+  /** TypeORM 0.3 and 1.x keep the data source under different names. */
+  readonly #driver: DataSource['driver'];
+
   constructor(
     dataSource: DataSource,
     private readonly runner: QueryRunner,
   ) {
     super(dataSource, runner);
+    this.#driver = dataSource.driver;
   }
 
   /** Makes TypeORM's own tables where they are missing: before a migration's transaction, in which it comes first. */
   async createTables(): Promise<void> {
     await this.createMigrationsTableIfNotExist(this.runner);
-    const builder = this.dataSource.driver.createSchemaBuilder() as RdbmsSchemaBuilder;
+    const builder = this.#driver.createSchemaBuilder() as RdbmsSchemaBuilder;
     await builder.createMetadataTableIfNecessary(this.runner);
   }
 
