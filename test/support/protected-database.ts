@@ -2,14 +2,10 @@ import { DataSource, type DataSourceOptions } from 'typeorm';
 import { isolateDataSource, type IsolationOptions } from '../../libs/rls-tenants/src/connection/index.js';
 import { tenantTablesOf } from '../../libs/rls-tenants/src/entities/index.js';
 import {
-  createAdminPolicySql,
-  createPolicySql,
-  enableRlsSql,
-  joinTablePolicyName,
+  protectJoinTableSql,
+  protectTableSql,
   quoteIdentifier,
   quoteTable,
-  tenantPolicyName,
-  tenantTablePredicate,
 } from '../../libs/rls-tenants/src/policies/index.js';
 import { createTestDatabase, type TestDatabase } from './database.js';
 
@@ -72,14 +68,11 @@ function protectionSql(dataSource: DataSource, db: TestDatabase): string[] {
       `GRANT SELECT, INSERT, UPDATE, DELETE ON ${quoteTable(tablePath)} TO ${quoteIdentifier(db.roles.app)}, ${quoteIdentifier(db.roles.admin)}`,
   );
   const sequences = `GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ${db.roles.app}, ${db.roles.admin}`;
-  const policies = tenantTablesOf(dataSource).flatMap((table) => [
-    ...enableRlsSql(table.table),
-    createPolicySql(
-      table.table,
-      table.kind === 'entity' ? tenantPolicyName(table.table) : joinTablePolicyName(table.table),
-      tenantTablePredicate(table),
-    ),
-    createAdminPolicySql(table.table, db.roles.admin),
-  ]);
+  const policies = tenantTablesOf(dataSource).flatMap((table) =>
+    (table.kind === 'entity' ? protectTableSql : protectJoinTableSql)({
+      ...table,
+      adminRole: db.roles.admin,
+    }),
+  );
   return [...grants, sequences, ...policies];
 }

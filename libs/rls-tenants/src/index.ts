@@ -15,6 +15,7 @@ export {
   RlsTenantsExceptionFilter,
   TenantContext,
   tenantContext,
+  tenantSetContext,
   TenantContextInterceptor,
   TenantContextMiddleware,
   TenantOptional,

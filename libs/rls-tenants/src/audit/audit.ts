@@ -9,6 +9,7 @@ import {
   DEFAULT_TENANT_SETTING,
   quoteRole,
   tablePath,
+  readableSettingOf,
 } from '../policies/index.js';
 import {
   readCatalog,
@@ -214,7 +215,7 @@ async function examine(
   const catalog = await readCatalog(query, [...tables, ...listed], {
     role: options.role,
     adminRoles,
-    settings,
+    settings: [...settings, ...readableSettingsOf(tables)],
     scope: options.scope ?? 'database',
     schemas: options.schemas,
   });
@@ -279,6 +280,14 @@ function tenantSettingsOf(
       ? []
       : [checkSettingName(tenantSetting ?? DEFAULT_TENANT_SETTING)];
   return [...new Set([...declared, ...others])];
+}
+
+/** A stored default for one of these lets every tenant read what it names. */
+function readableSettingsOf(tables: readonly TenantScopedTable[]): string[] {
+  const settings = tables
+    .filter(({ readableBySet }) => readableBySet)
+    .map(({ tenantSetting }) => tenantSetting);
+  return [...new Set(settings)].map(readableSettingOf);
 }
 
 interface RuleSelection {

@@ -24,7 +24,7 @@ export function replacePolicy(
   exists: boolean,
   createRole: boolean,
 ): string {
-  const create = createPolicySql(path, expected.name, expected.predicate, expected.role);
+  const create = createPolicySql(path, expected.name, expected.predicate, expected.role, expected.command);
   const role = createRole ? `-- The role does not exist: rls-tenants setup-roles makes it.\n` : '';
   return role + script(exists ? ['BEGIN', dropPolicySql(path, expected.name), create, 'COMMIT'] : [create]);
 }

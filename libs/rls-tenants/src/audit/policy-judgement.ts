@@ -1,14 +1,15 @@
 import { parseSync, scanSync } from 'libpg-query';
-import { TENANT_ID_TYPES } from '../context/tenant-id.js';
+import { TENANT_ID_TYPES, type TenantIdType } from '../context/tenant-id.js';
 import type { CatalogPolicy } from './catalog.js';
 import type { DatabaseAudit, PolicyClause, PolicyCommand, TenantRelation } from './database-audit.js';
 import type { CatalogFunction, CatalogRelation } from './database-catalog.js';
-import { expectedPredicate } from './expected-policies.js';
+import { expectedPolicies, expectedPredicate } from './expected-policies.js';
 import { outcomeOf, type CalledFunction, type Outcome, type PredicateNames } from './fail-open.js';
 import type { Situation } from './fail-open-values.js';
 import { alterPolicy } from './fix-sql.js';
 import { isNode, type PolicyExpression, type Tree, type TreeNode } from './policy-expression.js';
 import { COLUMN_TYPES } from './rule.js';
+import { differencesOf } from './rules/policy-drift.rule.js';
 
 // What the policies of a database admit the app role to: fail-open.ts with the catalog's names.
 
@@ -29,6 +30,7 @@ export function judgedPolicies(audit: DatabaseAudit): JudgedPolicy[] {
     audit
       .policiesForApp(relation)
       .filter(({ roles }) => !roles.every((role) => audit.adminRoles.includes(role)))
+      .filter((policy) => !isReadingPolicy(audit, relation, policy))
       .map((policy) => ({
         relation,
         policy,
@@ -37,6 +39,22 @@ export function judgedPolicies(audit: DatabaseAudit): JudgedPolicy[] {
         fix: fixOf(audit, relation, policy),
       })),
   );
+}
+
+/**
+ * The library's own policy of a table whose tenants read more than their own rows. It admits to other tenants' rows, and
+ * that is what it is for; whoever asks for another form of it gets it judged. No entity says what a recognised table's
+ * tenants may read: there a list of tenants is taken for what it says, and a literal is not.
+ */
+function isReadingPolicy(audit: DatabaseAudit, relation: CatalogRelation, policy: CatalogPolicy): boolean {
+  const table = audit.tenantTable(relation);
+  if (!table || table.live !== relation || table.declared.sides) return false;
+  const declared = table.recognised
+    ? { ...table.declared, tenantIdType: ownType(table), readableBySet: true }
+    : table.declared;
+  const [expected] = expectedPolicies({ ...table, declared });
+  if (expected.command === undefined) return false;
+  return differencesOf(policy, expected, table, audit.catalog).length === 0;
 }
 
 /** What can become of one clause under the situation. */
@@ -162,11 +180,14 @@ function fixOf(audit: DatabaseAudit, relation: CatalogRelation, policy: CatalogP
 
 /** A table that no entity declares is compared in its own type. */
 export function predicateFor(table: TenantRelation): string {
-  const { declared, live, recognised } = table;
+  if (!table.recognised) return expectedPredicate(table);
+  return expectedPredicate({ ...table, declared: { ...table.declared, tenantIdType: ownType(table) } });
+}
+
+function ownType({ declared, live }: TenantRelation): TenantIdType {
   const type = live.columns.get(declared.tenantColumn)?.type;
   const own = TENANT_ID_TYPES.find((one) => type !== undefined && COLUMN_TYPES[one].includes(type));
-  if (!recognised || own === undefined) return expectedPredicate(table);
-  return expectedPredicate({ ...table, declared: { ...declared, tenantIdType: own } });
+  return own ?? declared.tenantIdType;
 }
 
 const NAMES = new WeakMap<DatabaseAudit, Map<string, PredicateNames>>();

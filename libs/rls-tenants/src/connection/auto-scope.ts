@@ -1,7 +1,7 @@
 import { QueryBuilder, SelectQueryBuilder, type DataSource, type EntityMetadata } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import { currentTenantContext } from '../context/tenant-context.js';
-import { tenantColumnOf } from '../entities/tenant-tables.js';
+import { tenantScopeOf } from '../entities/tenant-scope.js';
 import { Isolation } from './isolation.js';
 import { isUnscoped } from './unscoped.js';
 
@@ -49,7 +49,7 @@ let installed = false;
  * Adds `tenant_id = <literal>` to what TypeORM generates for isolated data sources: to the WHERE clause of selects,
  * updates, deletes and soft deletes, where TypeORM adds its own soft-delete condition, and to the ON clause of joins.
  * Sub-queries, relations and pagination are made by query builders too. The literal prunes partitions at plan time and
- * spares filters the setting; isolation never depends on it. Query builders of other data sources are left alone, and so
+ * spares filters the setting; isolation never depends on it. Rows that are read beside the tenant's own get none. Query builders of other data sources are left alone, and so
  * is a find by the whole primary key: there is one row at most to be found, and planning one more condition would only
  * cost time.
  */
@@ -98,7 +98,7 @@ function whereCondition(builder: Builder): string | undefined {
   let literal: string | undefined;
   let conditions: string | undefined;
   for (const alias of aliasNamePrefixingEnabled ? aliases : [mainAlias]) {
-    if (alias.type !== 'from' || tenantColumnOfAlias(alias) === undefined) continue;
+    if (alias.type !== 'from' || tenantColumnOfAlias(builder, alias) === undefined) continue;
     literal ??= tenantLiteral(builder);
     if (literal === undefined) return undefined;
     const condition = aliasCondition(builder, alias, literal);
@@ -108,7 +108,7 @@ function whereCondition(builder: Builder): string | undefined {
 }
 
 function aliasCondition(builder: Builder, alias: Alias, literal: string): string | undefined {
-  const column = tenantColumnOfAlias(alias);
+  const column = tenantColumnOfAlias(builder, alias);
   if (column === undefined) return undefined;
   const name = builder.escape(column.databaseName);
   return builder.expressionMap.aliasNamePrefixingEnabled
@@ -116,8 +116,16 @@ function aliasCondition(builder: Builder, alias: Alias, literal: string): string
     : `${name} = ${literal}`;
 }
 
-function tenantColumnOfAlias(alias: Alias): ColumnMetadata | undefined {
-  return alias.hasMetadata && alias.subQuery === undefined ? tenantColumnOf(alias.metadata) : undefined;
+/** Undefined where there is none, and where a literal would hide what the policy shows beside the tenant's own rows. */
+function tenantColumnOfAlias({ expressionMap }: Builder, alias: Alias): ColumnMetadata | undefined {
+  if (!alias.hasMetadata || alias.subQuery !== undefined) return undefined;
+  const scope = tenantScopeOf(alias.metadata);
+  if (scope?.readableBySet !== true && scope?.sharedTenant === undefined) return scope?.column;
+  // Updates and deletes reach the tenant's own rows only.
+  if (!expressionMap.aliasNamePrefixingEnabled) return scope.column;
+  const state = currentTenantContext();
+  const readsSet = scope.readableBySet && state.kind === 'tenant' && state.readableTenantIds !== undefined;
+  return readsSet || scope.sharedTenant !== undefined ? undefined : scope.column;
 }
 
 function findsByPrimaryKey({ findOptions }: Builder, mainAlias: Alias): boolean {

@@ -1,5 +1,5 @@
 import type { TenantContextState } from '../context/tenant-context.js';
-import type { Front, Fronts } from './front.js';
+import { LEFT, type Front, type Fronts } from './front.js';
 import type { PgClient, TransactionStatus } from './pg-internals.js';
 import { PreparedFront } from './prepared-front.js';
 import type { CountsByKind } from './statement-events.js';
@@ -11,8 +11,8 @@ import type { CountsByKind } from './statement-events.js';
 export class Carrying {
   readonly prepared: PreparedFront;
   private readonly status: () => TransactionStatus | null;
-  // Sticky until the client is seen idle: errs towards carrying the role back, never towards leaving it.
-  private roleMayBeAdmin = false;
+  // Sticky until the client is seen idle: errs towards taking back what is not there, never towards leaving it.
+  private left: number = LEFT.nothing;
 
   constructor(
     private readonly client: PgClient,
@@ -33,12 +33,14 @@ export class Carrying {
     const status = this.client.pipeline ? null : this.status();
     if (status === 'E') return undefined; // anything in front would fail, and mask the ROLLBACK
     if (status === 'I') {
-      this.roleMayBeAdmin = false;
+      this.left = LEFT.nothing;
       if (state.kind === 'nobody') return undefined;
     }
     // For nobody inside a transaction the empty setting is carried, or the statement would inherit the last tenant.
-    const front = this.fronts.of(state, this.roleMayBeAdmin);
-    if (state.kind === 'admin') this.roleMayBeAdmin = true;
+    const front = this.fronts.of(state, this.left);
+    if (state.kind === 'admin') this.left |= LEFT.adminRole;
+    else if (state.kind === 'tenant' && state.readableTenantIds !== undefined)
+      this.left |= LEFT.readableTenants;
     this.carried[state.kind]++;
     return front;
   }

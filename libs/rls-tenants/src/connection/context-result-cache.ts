@@ -31,7 +31,7 @@ export function keyResultCacheByContext(dataSource: DataSource, isolation: Isola
 }
 
 function contextKey(state: TenantContextState, isolation: Isolation): string {
-  return state.kind === 'tenant'
-    ? `tenant ${JSON.stringify(isolation.frontOf(state).value)}:`
-    : `${state.kind}:`;
+  if (state.kind !== 'tenant') return `${state.kind}:`;
+  const set = state.readableTenantIds ? ` reading ${JSON.stringify(state.readableTenantIds)}` : '';
+  return `tenant ${JSON.stringify(isolation.frontOf(state).value)}${set}:`;
 }

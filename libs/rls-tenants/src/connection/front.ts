@@ -1,6 +1,7 @@
 import type { TenantContextState } from '../context/tenant-context.js';
 import { parseTenantId } from '../context/tenant-id.js';
-import { carryAdminSql, carryTenantSql, quoteLiteral } from '../policies/index.js';
+import { InvalidTenantIdError } from '../errors.js';
+import { carryAdminSql, carryTenantSql, quoteLiteral, readableSettingValue } from '../policies/index.js';
 import type { IsolationOptions } from './isolation.options.js';
 import { bind, close, execute, parse } from './messages.js';
 
@@ -66,73 +67,123 @@ export class Front {
   }
 }
 
+/** What earlier statements of a transaction may have left in it, so that this one takes it back. Bits. */
+export const LEFT = { nothing: 0, adminRole: 1, readableTenants: 2 } as const;
+
+type TenantState = Extract<TenantContextState, { kind: 'tenant' }>;
+/** One for each combination of what may be left. */
+type ByLeft<T> = [T, T, T, T];
+
 /** Tenants whose fronts are kept. Far more than are active at one time; a front takes about a kilobyte. */
 const KEPT_TENANTS = 10_000;
 
 /** Makes the fronts of one data source. */
 export class Fronts {
-  private readonly tenants = new Map<string, Front>();
-  private readonly tenantsAfterAdmin = new Map<string, Front>();
-  private readonly admin: Front;
-  private readonly nobody: Front;
-  private readonly nobodyAfterAdmin: Front;
+  private readonly tenants = byLeft(() => new Map<string, Front>());
+  // By state, which is immutable: it lives as long as its context.
+  private readonly sets = byLeft(() => new WeakMap<TenantState, Front>());
+  private readonly admin: ByLeft<Front>;
+  private readonly nobody: ByLeft<Front>;
 
   constructor(
     private readonly options: Required<
       Pick<IsolationOptions, 'tenantIdType' | 'tenantSetting' | 'adminRole'>
     >,
+    /** Tenants that exist for the rows that all tenants read: nobody acts for them. */
+    private readonly sharedTenants: ReadonlySet<string>,
   ) {
     const { tenantSetting, adminRole } = options;
-    this.admin = new Front('', (valueSql) => carryAdminSql(tenantSetting, adminRole, valueSql), undefined);
-    this.nobody = this.carrying('', false);
-    this.nobodyAfterAdmin = this.carrying('', true);
+    this.admin = byLeft(
+      (left) =>
+        new Front(
+          '',
+          (valueSql) => carryAdminSql(tenantSetting, adminRole, valueSql, readableToTakeBack(left)),
+          undefined,
+        ),
+    );
+    this.nobody = byLeft((left) => this.carrying('', left));
   }
 
   /**
    * The front of a statement in this state.
    *
-   * @param roleMayBeAdmin an earlier statement of the transaction ran as admin, so the role is carried back too.
-   * @throws InvalidTenantIdError if the state's tenant id is not of the data source's type.
+   * @param left what earlier statements of the transaction may have left, see {@link LEFT}: it is taken back too.
+   * @throws InvalidTenantIdError if a tenant id of the state is not of the data source's type.
    */
-  of(state: TenantContextState, roleMayBeAdmin: boolean): Front {
+  of(state: TenantContextState, left: number): Front {
     switch (state.kind) {
       case 'tenant':
-        return this.ofTenant(state.tenantId, roleMayBeAdmin);
+        return state.readableTenantIds === undefined
+          ? this.ofTenant(state.tenantId, left)
+          : this.ofSet(state, state.readableTenantIds, left);
       case 'admin':
-        return this.admin;
+        return this.admin[left]!;
       case 'nobody':
-        return roleMayBeAdmin ? this.nobodyAfterAdmin : this.nobody;
+        return this.nobody[left]!;
     }
   }
 
   /** The InvalidTenantIdError that {@link of} would throw. */
   refusal(state: TenantContextState): Error | undefined {
-    if (state.kind !== 'tenant' || this.tenants.has(state.tenantId)) return undefined;
+    if (state.kind !== 'tenant') return undefined;
+    const isSet = state.readableTenantIds !== undefined;
+    if (!isSet && this.tenants[LEFT.nothing].has(state.tenantId)) return undefined;
     try {
-      this.ofTenant(state.tenantId, false);
+      this.of(state, LEFT.nothing);
       return undefined;
     } catch (error) {
       return error as Error;
     }
   }
 
-  private ofTenant(tenantId: string, roleMayBeAdmin: boolean): Front {
-    const fronts = roleMayBeAdmin ? this.tenantsAfterAdmin : this.tenants;
+  private ofTenant(tenantId: string, left: number): Front {
+    const fronts = this.tenants[left]!;
     const known = fronts.get(tenantId);
     if (known !== undefined) return known;
-    const front = this.carrying(parseTenantId(this.options.tenantIdType, tenantId), roleMayBeAdmin);
+    const front = this.carrying(this.parse(tenantId), left);
     if (fronts.size >= KEPT_TENANTS) fronts.clear();
     fronts.set(tenantId, front);
     return front;
   }
 
-  private carrying(value: string, roleToo: boolean): Front {
-    const { tenantSetting } = this.options;
-    return new Front(
-      value,
-      (valueSql) => carryTenantSql(tenantSetting, valueSql, roleToo),
-      // The text follows from the name, so that nobody else's statement of that name is another one.
-      roleToo ? undefined : `nestjs-rls-tenants: ${tenantSetting}`,
+  private ofSet(state: TenantState, readableTenantIds: readonly string[], left: number): Front {
+    const fronts = this.sets[left]!;
+    const known = fronts.get(state);
+    if (known !== undefined) return known;
+    const tenantId = this.parse(state.tenantId);
+    const others = readableTenantIds
+      .map((readable) => this.parse(readable))
+      .filter((readable) => readable !== tenantId);
+    const front = this.carrying(tenantId, left, readableSettingValue(this.options.tenantIdType, others));
+    fronts.set(state, front);
+    return front;
+  }
+
+  private parse(tenantId: string): string {
+    const parsed = parseTenantId(this.options.tenantIdType, tenantId);
+    if (!this.sharedTenants.has(parsed)) return parsed;
+    throw new InvalidTenantIdError(
+      `Tenant ${JSON.stringify(parsed)} is the owner of shared rows, and nobody acts for it.`,
+      'Write shared rows in adminContext(reason, fn), with the tenant property set to it.',
     );
   }
+
+  private carrying(value: string, left: number, readable = readableToTakeBack(left)): Front {
+    const { tenantSetting } = this.options;
+    const roleToo = (left & LEFT.adminRole) !== 0;
+    return new Front(
+      value,
+      (valueSql) => carryTenantSql(tenantSetting, valueSql, roleToo, readable),
+      // The text follows from the name, so that nobody else's statement of that name is another one.
+      roleToo || readable !== undefined ? undefined : `nestjs-rls-tenants: ${tenantSetting}`,
+    );
+  }
+}
+
+function readableToTakeBack(left: number): string | undefined {
+  return (left & LEFT.readableTenants) === 0 ? undefined : '';
+}
+
+function byLeft<T>(make: (left: number) => T): ByLeft<T> {
+  return [make(0), make(1), make(2), make(3)];
 }

@@ -8,7 +8,7 @@ import {
   DEFAULT_TENANT_SETTING,
   quoteIdentifier,
 } from '../policies/index.js';
-import { Fronts, type Front } from './front.js';
+import { Fronts, LEFT, type Front } from './front.js';
 import type { IsolationOptions } from './isolation.options.js';
 import { publishRefusal, publishViolation, StatementCounts } from './statement-events.js';
 import { TableGuard } from './table-guard.js';
@@ -25,11 +25,12 @@ export class Isolation {
   private constructor(
     readonly options: IsolationOptions,
     private readonly guard: TableGuard,
+    sharedTenants: ReadonlySet<string>,
   ) {
     const { tenantIdType, tenantSetting = DEFAULT_TENANT_SETTING, adminRole = DEFAULT_ADMIN_ROLE } = options;
     checkSettingName(tenantSetting);
     quoteIdentifier(adminRole);
-    this.fronts = new Fronts({ tenantIdType, tenantSetting, adminRole });
+    this.fronts = new Fronts({ tenantIdType, tenantSetting, adminRole }, sharedTenants);
     this.autoScope = options.autoScope ?? true;
     this.throwOnMissingTenant = (options.onMissingTenant ?? 'throw') === 'throw';
   }
@@ -45,7 +46,10 @@ export class Isolation {
         'Give @TenantColumn() and the module the same type and the same tenantSetting.',
       );
     }
-    return new Isolation(options, await TableGuard.of(tables.map(({ table }) => table)));
+    const sharedTenants = new Set(
+      tables.flatMap(({ sharedTenant }) => (sharedTenant === undefined ? [] : String(sharedTenant))),
+    );
+    return new Isolation(options, await TableGuard.of(tables.map(({ table }) => table)), sharedTenants);
   }
 
   /** Makes this the isolation of the data source; false if it has one. */
@@ -85,7 +89,7 @@ export class Isolation {
   /** The front of a statement that TypeORM is still building. @throws InvalidTenantIdError, which is counted. */
   frontOf(state: TenantContextState): Front {
     try {
-      return this.fronts.of(state, false);
+      return this.fronts.of(state, LEFT.nothing);
     } catch (error) {
       throw this.refused(error as Error, state);
     }

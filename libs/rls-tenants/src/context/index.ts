@@ -15,6 +15,7 @@ export {
   type TenantResolver,
 } from './tenant-context.options.js';
 export { TenantContext } from './tenant-context.service.js';
+export { tenantSetContext } from './tenant-set.js';
 export { adminContext, tenantContext, withoutTenant, type TenantContextState } from './tenant-context.js';
 export { type TenantId, type TenantIdType } from './tenant-id.js';
 export { TenantOptional } from './tenant-optional.decorator.js';

@@ -17,6 +17,7 @@ import {
   withoutTenant,
   type TenantContextState,
 } from './tenant-context.js';
+import { tenantSetContext } from './tenant-set.js';
 import { rememberRequest } from './ws-client.js';
 
 /**
@@ -58,6 +59,17 @@ export class TenantContext {
    */
   switchTo<T>(tenantId: TenantId, request: TenantRequest, fn: () => T | Promise<T>): Promise<T> {
     return switchTenant(this.options, tenantId, request, fn);
+  }
+
+  /**
+   * Runs `fn` for a home tenant that reads the rows of several; see {@link tenantSetContext}.
+   *
+   * @throws InvalidTenantIdError if one of the ids is not of the configured `tenantIdType`, before `fn` runs.
+   */
+  runForSet<T>(homeTenantId: TenantId, tenantIds: readonly TenantId[], fn: () => T): T {
+    const parse = (tenantId: TenantId) => parseTenantId(this.options.tenantIdType, tenantId);
+    const set = Array.isArray(tenantIds) ? Array.from(tenantIds, parse) : tenantIds;
+    return tenantSetContext(parse(homeTenantId), set, fn);
   }
 
   /** Runs `fn` as admin, for a stated reason; see {@link adminContext}. */

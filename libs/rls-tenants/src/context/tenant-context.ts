@@ -9,7 +9,12 @@ import { checkTenantId, type TenantId } from './tenant-id.js';
  * States are immutable, so their identity can be a cache key.
  */
 export type TenantContextState =
-  | { readonly kind: 'tenant'; readonly tenantId: string }
+  | {
+      readonly kind: 'tenant';
+      readonly tenantId: string;
+      /** In a set context only: every tenant whose rows may be read, `tenantId` included. */
+      readonly readableTenantIds?: readonly string[];
+    }
   | { readonly kind: 'admin'; readonly reason: string }
   | { readonly kind: 'nobody' };
 

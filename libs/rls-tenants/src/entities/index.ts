@@ -8,4 +8,4 @@ export {
   type JoinTableForm,
   type TenantScopedOptions,
 } from './tenant-registry.js';
-export { tenantScopeOf, type TenantScope } from './tenant-scope.js';
+export { readingOptionsOf, tenantScopeOf, type TenantScope } from './tenant-scope.js';

@@ -3,7 +3,7 @@ import { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import { RlsConfigurationError } from '../errors.js';
 import { dataSourceOf } from './data-source.js';
 import { tenantScopedOptionsOf, type JoinTableForm } from './tenant-registry.js';
-import { setTenantScope, tenantScopeOf } from './tenant-scope.js';
+import { readingOptionsOf, setTenantScope, tenantScopeOf } from './tenant-scope.js';
 
 /** One side of a join table, tenant-scoped or not: the entity it joins and its columns that reference that entity. */
 export interface JoinedEntity {
@@ -73,7 +73,8 @@ export function completeJoinTable(joinTable: EntityMetadata, metadatas: readonly
   const column = new ColumnMetadata(options).build(dataSource);
   joinTable.registerColumn(column);
   leadIndexesWith(column, joinTable);
-  setTenantScope(joinTable, { column, tenantIdType: scope.tenantIdType, tenantSetting: scope.tenantSetting });
+  const { tenantIdType, tenantSetting } = scope;
+  setTenantScope(joinTable, { column, tenantIdType, tenantSetting, ...readingOptionsOf(scope) });
 }
 
 /**

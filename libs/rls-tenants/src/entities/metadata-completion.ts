@@ -1,13 +1,13 @@
 import type { EntityMetadata } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
-import type { TenantIdType } from '../context/tenant-id.js';
+import { parseTenantId, type TenantIdType } from '../context/tenant-id.js';
 import { RlsConfigurationError } from '../errors.js';
 import { composeForeignKeys } from './composite-foreign-keys.js';
 import { dataSourceOf } from './data-source.js';
 import { completeJoinTable } from './join-tables.js';
 import { teachSchemaBuilder } from './schema-builder.js';
-import { isTenantScoped, tenantColumnDefinitionOf } from './tenant-registry.js';
-import { setTenantScope, type TenantScope } from './tenant-scope.js';
+import { isTenantScoped, tenantColumnDefinitionOf, tenantScopedOptionsOf } from './tenant-registry.js';
+import { readingOptionsOf, setTenantScope, type TenantScope } from './tenant-scope.js';
 
 // What TypeORM's driver makes of a column's type. A text tenant column that shares its column with a relation takes the
 // type of the referenced key, which TypeORM makes a varchar for a string.
@@ -60,10 +60,27 @@ function resolveScope(metadata: EntityMetadata): TenantScope | undefined {
   checkTable(metadata);
   const [column, second] = columns;
   if (!column || second) throw wrongNumberOfColumns(metadata, columns);
-  const scope = { column, ...tenantColumnDefinitionOf(column.target, column.propertyName)! };
+  const definition = tenantColumnDefinitionOf(column.target, column.propertyName)!;
+  const scope = { column, ...definition, ...readingOf(metadata, definition.tenantIdType) };
   checkColumn(metadata, scope);
   setTenantScope(metadata, scope);
   return scope;
+}
+
+/** What the entity whose table it is declares: its children share the policies. */
+function readingOf(metadata: EntityMetadata, tenantIdType: TenantIdType) {
+  const { target } = metadata.tableType === 'entity-child' ? metadata.parentEntityMetadata : metadata;
+  const options = readingOptionsOf(tenantScopedOptionsOf(target)!);
+  if (options.sharedTenant === undefined) return options;
+  try {
+    return { ...options, sharedTenant: parseTenantId(tenantIdType, options.sharedTenant) };
+  } catch (cause) {
+    throw new RlsConfigurationError(
+      `The shared tenant of entity "${metadata.name}" is no tenant id of type ${tenantIdType}.`,
+      'Give @TenantScoped({ sharedTenant }) an id in the form of @TenantColumn(), which no tenant has.',
+      { cause },
+    );
+  }
 }
 
 function checkTable(metadata: EntityMetadata): void {

@@ -1,4 +1,4 @@
-import type { TenantIdType } from '../context/tenant-id.js';
+import type { TenantId, TenantIdType } from '../context/tenant-id.js';
 
 /** How the join tables that an entity owns are protected; see {@link TenantScopedOptions.joinTables}. */
 export type JoinTableForm = 'tenant-column' | 'exists';
@@ -12,6 +12,16 @@ export interface TenantScopedOptions {
    * per row. Default `'tenant-column'`.
    */
   joinTables?: JoinTableForm;
+  /**
+   * A set context (`tenantSetContext`) reads the rows of every tenant in its set; what it writes is its home tenant's.
+   * Holds for the join tables that this entity owns, too. Default `false`: a set context sees its home tenant's rows.
+   */
+  readableBySet?: boolean;
+  /**
+   * A tenant that exists for its rows: every tenant reads them, and only an admin context writes them. Nobody may act for
+   * it. Holds for the join tables that this entity owns, too.
+   */
+  sharedTenant?: TenantId;
 }
 
 /** What `@TenantColumn()` declares about a property. */

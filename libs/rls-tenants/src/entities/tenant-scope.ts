@@ -1,9 +1,10 @@
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import type { EntityMetadata } from 'typeorm';
-import type { TenantColumnDefinition } from './tenant-registry.js';
+import type { TenantColumnDefinition, TenantScopedOptions } from './tenant-registry.js';
 
 /** What the completed metadata of a tenant-scoped table knows: its tenant column and that column's definition. */
-export interface TenantScope extends TenantColumnDefinition {
+export interface TenantScope
+  extends TenantColumnDefinition, Pick<TenantScopedOptions, 'readableBySet' | 'sharedTenant'> {
   readonly column: ColumnMetadata;
 }
 
@@ -17,6 +18,17 @@ export function setTenantScope(metadata: EntityMetadata, scope: TenantScope): vo
 /** The scope of a tenant-scoped entity or of a join table with a tenant column of its own; undefined otherwise. */
 export function tenantScopeOf(metadata: EntityMetadata): TenantScope | undefined {
   return scopes.get(metadata);
+}
+
+/** What tenants may read of a table beside their own rows, as policies and auto-scoping are told; empty for most tables. */
+export function readingOptionsOf({
+  readableBySet,
+  sharedTenant,
+}: Pick<TenantScopedOptions, 'readableBySet' | 'sharedTenant'>): Pick<
+  TenantScope,
+  'readableBySet' | 'sharedTenant'
+> {
+  return { ...(readableBySet && { readableBySet }), ...(sharedTenant !== undefined && { sharedTenant }) };
 }
 
 /**

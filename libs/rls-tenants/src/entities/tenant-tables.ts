@@ -3,7 +3,7 @@ import { RlsConfigurationError } from '../errors.js';
 import type { JoinTableSide, TenantTable } from '../policies/index.js';
 import { joinedEntitiesOf, joinTableFormOf, tenantScopedSidesOf, type JoinedEntity } from './join-tables.js';
 import { isTenantScoped } from './tenant-registry.js';
-import { tenantScopeOf } from './tenant-scope.js';
+import { readingOptionsOf, tenantScopeOf, type TenantScope } from './tenant-scope.js';
 
 export { isTenantScoped } from './tenant-registry.js';
 export { tenantColumnOf } from './tenant-scope.js';
@@ -69,20 +69,21 @@ function joinTableOf(joinTable: EntityMetadata): TenantScopedTable | undefined {
   if (!sides[0]) return undefined;
   // Both sides agree on the type and on the setting; for the EXISTS form the column is the sides' own.
   const scope = tenantScopeOf(joinTable) ?? tenantScopeOf(sides[0].metadata)!;
-  return {
+  const common = {
     ...tableOf(joinTable, scope),
     tenantColumn: scope.column.databaseName,
     kind: 'join-table',
     entityName: joinedEntitiesOf(joinTable)[0].metadata.name,
-    ...(joinTableFormOf(joinTable) === 'exists' && { sides: sides.map(sideOf) }),
-  };
+  } as const;
+  if (joinTableFormOf(joinTable) !== 'exists') return common;
+  // Its policy compares the tenants of its sides with the current one, and knows no other.
+  const { readableBySet: _set, sharedTenant: _shared, ...own } = common;
+  return { ...own, sides: sides.map(sideOf) };
 }
 
-function tableOf(
-  metadata: EntityMetadata,
-  { tenantIdType, tenantSetting }: Pick<TenantScopedTable, 'tenantIdType' | 'tenantSetting'>,
-) {
-  return { table: metadata.tablePath, tenantIdType, tenantSetting };
+function tableOf(metadata: EntityMetadata, scope: TenantScope) {
+  const { tenantIdType, tenantSetting } = scope;
+  return { table: metadata.tablePath, tenantIdType, tenantSetting, ...readingOptionsOf(scope) };
 }
 
 function sideOf({ metadata, columns }: JoinedEntity): JoinTableSide {

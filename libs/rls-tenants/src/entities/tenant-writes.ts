@@ -3,7 +3,7 @@ import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import type { TenantContextState } from '../context/tenant-context.js';
 import { parseTenantId, type TenantIdType } from '../context/tenant-id.js';
 import { NoTenantContextError, RlsViolationError } from '../errors.js';
-import { tenantScopeOf } from './tenant-scope.js';
+import { tenantScopeOf, type TenantScope } from './tenant-scope.js';
 
 /**
  * Makes an entity (or the value set of a query builder) that is about to be inserted belong to the current tenant:
@@ -44,7 +44,7 @@ export function stampTenant(
  * @param entity the entity, or the value set of a query builder; what it leaves undefined is not updated.
  * @param databaseEntity the row as TypeORM loaded it; undefined for a query builder.
  * @param updatedColumns the columns that TypeORM found changed; none for a query builder.
- * @throws RlsViolationError if the update would change the tenant column, has an SQL expression for it, or names a
+ * @throws RlsViolationError if the row is one that the tenant only reads, or the update would change the tenant column, has an SQL expression for it, or names a
  * tenant where the row's own is not known.
  */
 export function refuseTenantMove(
@@ -56,6 +56,7 @@ export function refuseTenantMove(
 ): void {
   const scope = tenantScopeOf(metadata);
   if (!scope) return;
+  refuseReadOnlyRow(metadata, scope, databaseEntity, state);
   const named = tenantsNamed(metadata, entity);
   if (named.length === 0 && !updatedColumns?.includes(scope.column)) return;
   const tenantId = rowTenant(scope.column, scope.tenantIdType, databaseEntity, state);
@@ -64,6 +65,27 @@ export function refuseTenantMove(
     const id = checkValue(metadata, scope.tenantIdType, value);
     if (id !== tenantId) throw moved(metadata, JSON.stringify(id), tenantId);
   }
+}
+
+/** PostgreSQL would update no row, and report success. */
+function refuseReadOnlyRow(
+  metadata: EntityMetadata,
+  { column, tenantIdType, readableBySet, sharedTenant }: TenantScope,
+  databaseEntity: ObjectLiteral | undefined,
+  state: TenantContextState,
+): void {
+  if (state.kind !== 'tenant' || (readableBySet !== true && sharedTenant === undefined)) return;
+  const loaded: unknown = databaseEntity && databaseEntity[column.propertyName];
+  if (loaded === undefined || loaded === null) return;
+  const owner = parseTenantId(tenantIdType, loaded);
+  const tenantId = parseTenantId(tenantIdType, state.tenantId);
+  if (owner === tenantId) return;
+  throw new RlsViolationError(
+    `Cannot update "${metadata.name}": the row is tenant ${JSON.stringify(owner)}'s, which tenant ${JSON.stringify(tenantId)} reads and does not write.`,
+    owner === sharedTenant
+      ? 'Write shared rows in adminContext(reason, fn).'
+      : 'Write it inside tenantContext(tenantId, fn) of its own tenant.',
+  );
 }
 
 /** Every value that an entity gives the tenant column: its property, and relations whose join columns include it. */

@@ -22,7 +22,7 @@ import {
   dropPolicySql,
   enableRlsSql,
 } from '../policies/index.js';
-import type { TenantScopedTable } from '../entities/index.js';
+import { readingOptionsOf, type TenantScopedTable } from '../entities/index.js';
 import { typeScriptLiteral } from './operation-code.js';
 import type { Note, OperationStep } from './step.js';
 
@@ -72,17 +72,18 @@ export function protectionStep(
 ): OperationStep {
   const { table, kind, sides } = declared;
   const { tenantColumn, ...options } = tenantOptions(declared);
+  const reading = readingOptionsOf(declared);
   const roles = {
     ...(adminRole !== undefined && adminRole !== DEFAULT_ADMIN_ROLE && { adminRole }),
     appRole,
   };
   if (kind === 'entity') {
-    return structureStep(table, 'protectTable', [{ table, tenantColumn, ...options, ...roles }]);
+    return structureStep(table, 'protectTable', [{ table, tenantColumn, ...options, ...reading, ...roles }]);
   }
   if (!sides) {
     const form = 'existing-column';
     return structureStep(table, 'protectJoinTable', [
-      { joinTable: table, form, tenantColumn, ...options, ...roles },
+      { joinTable: table, form, tenantColumn, ...options, ...reading, ...roles },
     ]);
   }
   const through = sides.map((side) => ({
@@ -132,9 +133,9 @@ export function policyDifference(
   return { steps: [...steps, ...switchSteps(table)], notes, isUnprotected: false };
 }
 
-function createStep(table: string, { name, predicate, role }: ExpectedPolicy): OperationStep {
+function createStep(table: string, { name, predicate, role, command }: ExpectedPolicy): OperationStep {
   return structureStep(table, 'runSql', [
-    createPolicySql(table, name, predicate, role),
+    createPolicySql(table, name, predicate, role, command),
     dropPolicySql(table, name),
   ]);
 }
@@ -150,7 +151,8 @@ function alterStep(
   if (differences.length === 0) return [];
   const { declared, path } = table;
   const isTenantPolicy = expected.role === undefined && !declared.sides;
-  const isAlterable = found.permissive && found.command === 'ALL' && found.roles.join() === 'public';
+  const isForAll = found.command === 'ALL' && expected.command === undefined;
+  const isAlterable = found.permissive && isForAll && found.roles.join() === 'public';
   if (!isTenantPolicy || !isAlterable) {
     throw new RlsConfigurationError(
       `Policy "${expected.name}" on table "${path}" is not what the library generates, and no operation of the library can change it: ${differences.join('; ')}.`,

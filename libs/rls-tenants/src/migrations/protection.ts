@@ -6,11 +6,12 @@ import {
   DEFAULT_TENANT_COLUMN,
   dropTenantDefaultSql,
   grantSql,
-  protectSql,
+  protectByPoliciesSql,
   revokeSql,
   setTenantDefaultSql,
   unprotectSql,
   type Grant,
+  type PolicyDefinition,
   type TenantTable,
 } from '../policies/index.js';
 import { commentOf, defaultOf, grantsFor, lackingOf, rlsStateOf } from './catalog.js';
@@ -19,8 +20,8 @@ import { runAll } from './rls-operation.js';
 /** Everything the operations that protect a table differ in. */
 export interface Protection {
   table: string;
-  policyName: string;
-  predicate: string;
+  /** Those that admit tenants; the first one keeps what was added. */
+  policies: readonly [PolicyDefinition, ...PolicyDefinition[]];
   adminRole?: string | undefined;
   appRole: string;
   /** The table's own tenant column, whose default reads the tenant setting. */
@@ -47,7 +48,7 @@ const NOTHING: Added = { tenantDefault: false, grants: [] };
  * @throws RlsConfigurationError if the table already has row-level security, or the tenant column another default.
  */
 export async function protect(queryRunner: QueryRunner, protection: Protection): Promise<void> {
-  const { table, policyName, predicate, adminRole = DEFAULT_ADMIN_ROLE, appRole } = protection;
+  const { table, policies, adminRole = DEFAULT_ADMIN_ROLE, appRole } = protection;
   const state = await rlsStateOf(queryRunner, table);
   if (state.enabled || state.forced) {
     throw new RlsConfigurationError(
@@ -55,20 +56,22 @@ export async function protect(queryRunner: QueryRunner, protection: Protection):
       'Drop its policies and disable it in an operation of its own first, so that its down() can restore them.',
     );
   }
-  await runAll(queryRunner, protectSql(table, policyName, predicate, adminRole));
+  await runAll(queryRunner, protectByPoliciesSql(table, policies, adminRole));
   const tenantDefault =
     protection.tenantColumn !== undefined && (await setTenantDefault(queryRunner, protection.tenantColumn));
   const grants = await lackingOf(queryRunner, await grantsFor(queryRunner, table, [appRole, adminRole]));
   await runAll(queryRunner, grants.map(grantSql));
   if (!tenantDefault && grants.length === 0) return;
   const added: Added = { tenantDefault, grants };
-  await queryRunner.query(commentOnPolicySql(table, policyName, COMMENT_PREFIX + JSON.stringify(added)));
+  await queryRunner.query(
+    commentOnPolicySql(table, policies[0].name, COMMENT_PREFIX + JSON.stringify(added)),
+  );
 }
 
 /** The inverse of {@link protect}. @throws RlsConfigurationError if row-level security is not enabled and forced. */
 export async function unprotect(
   queryRunner: QueryRunner,
-  { table, policyName, tenantColumn }: Protection,
+  { table, policies, tenantColumn }: Protection,
 ): Promise<void> {
   const state = await rlsStateOf(queryRunner, table);
   if (!state.enabled || !state.forced) {
@@ -77,11 +80,11 @@ export async function unprotect(
       'ENABLE and FORCE it first, or leave the operation out.',
     );
   }
-  const added = parseAdded(table, await commentOf(queryRunner, table, policyName));
+  const added = parseAdded(table, await commentOf(queryRunner, table, policies[0].name));
   // Grants go first: the app role must not reach the table once the policies are gone.
   await runAll(queryRunner, added.grants.toReversed().map(revokeSql));
   if (added.tenantDefault && tenantColumn) await queryRunner.query(dropTenantDefaultSql(tenantColumn));
-  await runAll(queryRunner, unprotectSql(table, policyName));
+  await runAll(queryRunner, unprotectSql(table, ...policies.map(({ name }) => name)));
 }
 
 /** Returns false if the column already had this default. */

@@ -1,4 +1,5 @@
 import { quoteLiteral } from './identifiers.js';
+import { readableSettingOf } from './tenant-expression.js';
 
 /**
  * The query that puts the tenant into the running transaction. `set_config(…, true)` is `SET LOCAL` as a query: it
@@ -6,13 +7,29 @@ import { quoteLiteral } from './identifiers.js';
  *
  * @param valueSql a parameter or a quoted literal; the empty string means nobody.
  * @param roleToo carry the role back to the login's own as well (`'none'`).
+ * @param readable what else is read, see `readableSettingValue`; empty to take an earlier statement's back.
  */
-export function carryTenantSql(tenantSetting: string, valueSql: string, roleToo: boolean): string {
+export function carryTenantSql(
+  tenantSetting: string,
+  valueSql: string,
+  roleToo: boolean,
+  readable?: string,
+): string {
   const role = roleToo ? `set_config('role', 'none', true), ` : '';
-  return `SELECT ${role}set_config(${quoteLiteral(tenantSetting)}, ${valueSql}, true)`;
+  return `SELECT ${role}set_config(${quoteLiteral(tenantSetting)}, ${valueSql}, true)${readableSql(tenantSetting, readable)}`;
 }
 
 /** The query that makes the running transaction the admin's: no tenant, and the admin role (`SET LOCAL ROLE`). */
-export function carryAdminSql(tenantSetting: string, adminRole: string, valueSql: string): string {
-  return `SELECT set_config(${quoteLiteral(tenantSetting)}, ${valueSql}, true), set_config('role', ${quoteLiteral(adminRole)}, true)`;
+export function carryAdminSql(
+  tenantSetting: string,
+  adminRole: string,
+  valueSql: string,
+  readable?: string,
+): string {
+  return `SELECT set_config(${quoteLiteral(tenantSetting)}, ${valueSql}, true), set_config('role', ${quoteLiteral(adminRole)}, true)${readableSql(tenantSetting, readable)}`;
+}
+
+function readableSql(tenantSetting: string, readable: string | undefined): string {
+  if (readable === undefined) return '';
+  return `, set_config(${quoteLiteral(readableSettingOf(tenantSetting))}, ${quoteLiteral(readable)}, true)`;
 }

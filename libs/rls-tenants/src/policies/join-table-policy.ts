@@ -4,8 +4,9 @@ import { currentTenantSql } from './tenant-expression.js';
 import {
   DEFAULT_TENANT_COLUMN,
   joinTablePolicyName,
+  protectByPoliciesSql,
   protectSql,
-  tenantTablePredicate,
+  tenantPolicies,
   unprotectSql,
   type TenantTable,
 } from './tenant-policy.js';
@@ -21,7 +22,10 @@ export interface JoinTableSide {
 }
 
 /** A join table without a tenant column of its own, protected through the tables it joins. */
-export interface ExistsJoinTable extends Omit<TenantTable, 'table' | 'tenantColumn'> {
+export interface ExistsJoinTable extends Omit<
+  TenantTable,
+  'table' | 'tenantColumn' | 'readableBySet' | 'sharedTenant'
+> {
   /** The join table, in TypeORM's notation. */
   joinTable: string;
   /** One or two tenant-scoped sides; a link is visible if every one of them is. */
@@ -59,12 +63,8 @@ export function existsJoinTablePredicate({
 
 /** Protects a join table that has its own tenant column: the tenant predicate, under a join table's policy name. */
 export function protectJoinTableSql(joinTable: TenantTable): string[] {
-  return protectSql(
-    joinTable.table,
-    joinTablePolicyName(joinTable.table),
-    tenantTablePredicate(joinTable),
-    joinTable.adminRole,
-  );
+  const { table, adminRole } = joinTable;
+  return protectByPoliciesSql(table, tenantPolicies(joinTable, joinTablePolicyName(table)), adminRole);
 }
 
 /** Protects a join table through the tables it joins. */

@@ -1,6 +1,7 @@
-import type { TenantIdType } from '../context/tenant-id.js';
+import { parseTenantId, type TenantId, type TenantIdType } from '../context/tenant-id.js';
 import {
   DEFAULT_ADMIN_ROLE,
+  DEFAULT_TENANT_SETTING,
   objectName,
   parseTableName,
   quoteIdentifier,
@@ -8,7 +9,7 @@ import {
   quoteRole,
   quoteTable,
 } from './identifiers.js';
-import { currentTenantSql, tenantPredicateSql } from './tenant-expression.js';
+import { currentTenantSql, readableTenantsSql, tenantPredicateSql } from './tenant-expression.js';
 
 export const DEFAULT_TENANT_COLUMN = 'tenant_id';
 
@@ -24,6 +25,23 @@ export interface TenantTable {
   tenantSetting?: string;
   /** Default `'rls_admin'`. */
   adminRole?: string;
+  /** A set context reads the rows of all its tenants, and writes those of one. Default: everybody reads their own rows. */
+  readableBySet?: boolean;
+  /** Whose rows every tenant reads; only an admin context writes them. */
+  sharedTenant?: TenantId;
+}
+
+/** The commands that a policy can be for, where it is not for all of them. */
+export type PolicyCommand = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
+
+/** A permissive policy, with one predicate for the rows seen and the rows written. */
+export interface PolicyDefinition {
+  readonly name: string;
+  readonly predicate: string;
+  /** Undefined: ALL. */
+  readonly command?: PolicyCommand;
+  /** Undefined: PUBLIC. */
+  readonly role?: string;
 }
 
 /** Name of the policy that admits a tenant to its rows: `{table}_tenant_isolation_policy`. */
@@ -49,6 +67,47 @@ export function tenantTablePredicate(table: TenantTable): string {
   );
 }
 
+/** True where a tenant may read more than its own rows, so that the table has a policy for each command. */
+export function readsMoreThanOwn({ readableBySet, sharedTenant }: TenantTable): boolean {
+  return readableBySet === true || sharedTenant !== undefined;
+}
+
+/**
+ * The policies that admit a tenant to its rows: one for all commands, or, where a tenant reads more than it writes, one
+ * for each command. Not two that are joined by OR: an OR is no index condition. And none that restricts another, so that
+ * one that is missing admits to less.
+ *
+ * @throws InvalidTenantIdError if the shared tenant is no tenant id of the type.
+ */
+export function tenantPolicies(
+  table: TenantTable,
+  policyName = tenantPolicyName(table.table),
+): [PolicyDefinition, ...PolicyDefinition[]] {
+  const predicate = tenantTablePredicate(table);
+  if (!readsMoreThanOwn(table)) return [{ name: policyName, predicate }];
+  const {
+    tenantColumn = DEFAULT_TENANT_COLUMN,
+    tenantIdType,
+    tenantSetting = DEFAULT_TENANT_SETTING,
+  } = table;
+  const { readableBySet: bySet = false, sharedTenant } = table;
+  const readable = readableTenantsSql(tenantIdType, tenantSetting, {
+    bySet,
+    sharedTenant: sharedTenant === undefined ? undefined : parseTenantId(tenantIdType, sharedTenant),
+  });
+  const { name } = parseTableName(table.table);
+  return [
+    {
+      name: policyName,
+      command: 'SELECT',
+      predicate: `${quoteIdentifier(tenantColumn)} = ANY (${readable})`,
+    },
+    { name: objectName(name, 'tenant_insert_policy'), command: 'INSERT', predicate },
+    { name: objectName(name, 'tenant_update_policy'), command: 'UPDATE', predicate },
+    { name: objectName(name, 'tenant_delete_policy'), command: 'DELETE', predicate },
+  ];
+}
+
 /** ENABLE and FORCE: without FORCE the table's owner sees every row. */
 export function enableRlsSql(table: string): string[] {
   return [
@@ -65,10 +124,19 @@ export function disableRlsSql(table: string): string[] {
   ];
 }
 
-/** A policy for every command, with one predicate for the rows seen and the rows written. */
-export function createPolicySql(table: string, policyName: string, predicate: string, role?: string): string {
+/** A policy, for every command unless one is named, with one predicate for the rows seen and the rows written. */
+export function createPolicySql(
+  table: string,
+  policyName: string,
+  predicate: string,
+  role?: string,
+  command?: PolicyCommand,
+): string {
+  const on = command === undefined ? '' : ` FOR ${command}`;
   const to = role === undefined ? '' : ` TO ${quoteRole(role)}`;
-  return `CREATE POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}${to} USING (${predicate}) WITH CHECK (${predicate})`;
+  const using = command === 'INSERT' ? '' : ` USING (${predicate})`;
+  const check = command === 'SELECT' || command === 'DELETE' ? '' : ` WITH CHECK (${predicate})`;
+  return `CREATE POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}${on}${to}${using}${check}`;
 }
 
 /** Drops one policy of a table. */
@@ -98,28 +166,43 @@ export function protectSql(
   predicate: string,
   adminRole?: string,
 ): string[] {
+  return protectByPoliciesSql(table, [{ name: policyName, predicate }], adminRole);
+}
+
+/** ENABLE, FORCE, the policies that admit tenants, and the admin policy. */
+export function protectByPoliciesSql(
+  table: string,
+  policies: readonly PolicyDefinition[],
+  adminRole?: string,
+): string[] {
   return [
     ...enableRlsSql(table),
-    createPolicySql(table, policyName, predicate),
+    ...policies.map(({ name, predicate, role, command }) =>
+      createPolicySql(table, name, predicate, role, command),
+    ),
     createAdminPolicySql(table, adminRole),
   ];
 }
 
-/** The inverse of {@link protectSql}. */
-export function unprotectSql(table: string, policyName: string): string[] {
+/** The inverse of {@link protectSql}, and of {@link protectByPoliciesSql}. */
+export function unprotectSql(table: string, ...policyNames: readonly string[]): string[] {
   return [
     dropPolicySql(table, adminPolicyName(table)),
-    dropPolicySql(table, policyName),
+    ...policyNames.toReversed().map((name) => dropPolicySql(table, name)),
     ...disableRlsSql(table),
   ];
 }
 
 /** Everything that protects a table whose tenant column exists. */
 export function protectTableSql(table: TenantTable): string[] {
-  return protectSql(table.table, tenantPolicyName(table.table), tenantTablePredicate(table), table.adminRole);
+  return protectByPoliciesSql(table.table, tenantPolicies(table), table.adminRole);
 }
 
 /** The inverse of {@link protectTableSql}. */
-export function unprotectTableSql({ table }: Pick<TenantTable, 'table'>): string[] {
-  return unprotectSql(table, tenantPolicyName(table));
+export function unprotectTableSql(
+  table: Pick<TenantTable, 'table' | 'readableBySet' | 'sharedTenant'>,
+): string[] {
+  // The names do not depend on the type.
+  const policies = tenantPolicies({ tenantIdType: 'text', ...table });
+  return unprotectSql(table.table, ...policies.map(({ name }) => name));
 }

@@ -1,5 +1,6 @@
 import type { CatalogRelation } from '../database-catalog.js';
 import type { DatabaseAudit } from '../database-audit.js';
+import { withoutTenantsSql } from './probe.sql.js';
 
 /** A relation through which the audited role could reach rows of tenants. */
 export interface ProbeTarget {
@@ -8,6 +9,8 @@ export interface ProbeTarget {
   readonly object: string;
   /** For SQL. */
   readonly quoted: string;
+  /** For FROM: without shared rows, which every tenant may read. */
+  readonly owned: string;
   /** Undefined if the relation does not show the tenant. */
   readonly column: string | undefined;
   /** The tenant tables whose rows it holds or shows, itself included. */
@@ -37,6 +40,7 @@ function tableTargets(audit: DatabaseAudit): ProbeTarget[] {
       relation,
       object: `table "${audit.nameOf(relation)}"`,
       quoted: audit.quoted(relation),
+      owned: ownedSql(audit, relation, audit.tenantColumnOf(relation), [relation]),
       column: audit.tenantColumnOf(relation),
       sources: [relation],
       isTable: true,
@@ -60,12 +64,24 @@ function viewTargets(audit: DatabaseAudit): ProbeTarget[] {
         relation,
         object: `${relation.kind === 'm' ? 'materialized view' : 'view'} "${audit.nameOf(relation)}"`,
         quoted: audit.quoted(relation),
+        owned: ownedSql(audit, relation, column, sources),
         column,
         sources,
         isTable: false,
       },
     ];
   });
+}
+
+function ownedSql(
+  audit: DatabaseAudit,
+  relation: CatalogRelation,
+  column: string | undefined,
+  sources: readonly CatalogRelation[],
+): string {
+  if (column === undefined) return audit.quoted(relation);
+  const shared = sources.flatMap((source) => audit.tenantTable(source)?.declared.sharedTenant ?? []);
+  return withoutTenantsSql(audit.quoted(relation), column, [...new Set(shared.map(String))]);
 }
 
 /** The names that tenant columns have. */

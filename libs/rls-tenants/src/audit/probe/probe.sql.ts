@@ -13,6 +13,13 @@ export const SETTING_VALUES_SQL = `
   SELECT name FROM unnest($1::text[]) AS setting(name)
    WHERE nullif(pg_catalog.current_setting(name, true), '') IS NOT NULL`;
 
+/** For FROM: the rows of a relation without those of the tenants whose rows are everybody's. */
+export function withoutTenantsSql(relation: string, column: string, tenants: readonly string[]): string {
+  if (tenants.length === 0) return relation;
+  const conditions = tenants.map((tenant) => `${quoteIdentifier(column)} <> ${quoteLiteral(tenant)}`);
+  return `(SELECT * FROM ${relation} WHERE ${conditions.join(' AND ')}) AS owned`;
+}
+
 /** Any row. */
 export function anyRowSql(relation: string): string {
   return `SELECT EXISTS (SELECT FROM ${relation}) AS seen`;

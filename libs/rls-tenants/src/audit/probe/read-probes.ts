@@ -100,7 +100,7 @@ async function probeWithoutTenant(
     readsAsUnknownTenant,
     'reads rows as a tenant that does not exist',
     unknown,
-    await session.attempt<Seen>(unknown, sql),
+    await session.attempt<Seen>(unknown, hiddenRowSql({ ...target, quoted: target.owned })),
   );
 }
 
@@ -159,21 +159,19 @@ async function probePair(
   column: string,
   { holder, other }: { holder: string; other: string },
 ): Promise<void> {
-  const { object, quoted } = target;
+  const { object, owned } = target;
   const record = (way: string, verdict: Verdict) => log.record(readsOtherTenant, object, way, verdict);
-  const control = await session.attempt<Seen>({ tenant: holder }, rowOfSql(quoted, column), [holder]);
+  const control = await session.attempt<Seen>({ tenant: holder }, rowOfSql(owned, column), [holder]);
   // A table that shows nobody anything passes every test, and proves nothing.
   const seesOwn = control.kind === 'done' && control.rows[0]?.seen === true;
   if (!seesOwn && target.isTable)
     record('', inconclusiveBecause('a tenant does not see its own rows either'));
 
-  const cross = await session.attempt<Seen>({ tenant: other }, rowOfSql(quoted, column), [holder]);
+  const cross = await session.attempt<Seen>({ tenant: other }, rowOfSql(owned, column), [holder]);
   record('reads rows of another tenant', mustSeeNothing(cross));
-  const rest = await session.attempt<Seen>(
-    { tenant: other },
-    rowOfOthersSql(quoted, column, target.isTable),
-    [other],
-  );
+  const rest = await session.attempt<Seen>({ tenant: other }, rowOfOthersSql(owned, column, target.isTable), [
+    other,
+  ]);
   record('reads rows that are not its own', mustSeeNothing(rest));
   // A row that every statement shows tells nothing of plans.
   if (target.isTable && !log.leaked(readsOtherTenant, object))

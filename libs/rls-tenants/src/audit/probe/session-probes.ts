@@ -83,7 +83,7 @@ const USUAL_VALUES = ['on', 'true', '1', 'yes', 'admin'];
  */
 export async function probeSettings(
   { session, audit, log }: SessionProbes,
-  { relation, object, quoted, column }: ProbeTarget,
+  { relation, object, quoted, owned, column }: ProbeTarget,
   tenants: KnownTenants,
 ): Promise<void> {
   // What is open anyway tells nothing of settings.
@@ -101,7 +101,7 @@ export async function probeSettings(
         await session.attempt({ tenant: '', settings }, anyRowSql(quoted)),
       ];
       if (tenant !== undefined && column !== undefined)
-        seen.push(await session.attempt({ tenant, settings }, rowOfOthersSql(quoted, column), [tenant]));
+        seen.push(await session.attempt({ tenant, settings }, rowOfOthersSql(owned, column), [tenant]));
       const verdicts = seen.map(mustSeeNothing);
       const verdict = verdicts.find(({ kind }) => kind === 'leaked') ?? verdicts[0]!;
       log.record(settingOpens, object, `reads rows of others once it sets "${name}"`, verdict);

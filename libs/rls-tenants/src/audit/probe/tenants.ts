@@ -63,12 +63,12 @@ export async function findTenants(
 async function observedTenants(
   session: ProbeSession,
   observer: string,
-  { quoted, column }: ProbeTarget,
+  { owned, column }: ProbeTarget,
 ): Promise<string[]> {
   if (column === undefined) return [];
   const outcome = await session.attempt<{ least: string | null; greatest: string | null }>(
     { tenant: null, role: observer },
-    tenantsOfSql(quoted, column),
+    tenantsOfSql(owned, column),
   );
   const ends = outcome.kind === 'done' ? [outcome.rows[0]?.least, outcome.rows[0]?.greatest] : [];
   return [...new Set(ends.filter((id): id is string => typeof id === 'string' && id !== ''))];
@@ -76,12 +76,12 @@ async function observedTenants(
 
 async function tenantsWithRows(
   session: ProbeSession,
-  { quoted, column }: ProbeTarget,
+  { owned, column }: ProbeTarget,
   candidates: readonly string[],
 ): Promise<string[]> {
   const found: string[] = [];
   for (const tenant of column === undefined ? [] : candidates) {
-    const outcome = await session.attempt<{ seen: boolean }>({ tenant }, rowOfSql(quoted, column!), [tenant]);
+    const outcome = await session.attempt<{ seen: boolean }>({ tenant }, rowOfSql(owned, column!), [tenant]);
     if (outcome.kind === 'done' && outcome.rows[0]?.seen) found.push(tenant);
     if (found.length === 2) break;
   }

@@ -35,12 +35,12 @@ export const contextPerRow = defineDatabaseRule({
 });
 
 /**
- * Those read for each row, without those of `column = setting` in an outermost AND: an index condition reads them once,
+ * Those read for each row, without those of `column = setting` or `column = ANY (setting)` in an outermost AND: an index condition reads them once,
  * and in a sub-select they would be hidden from the planner (RLS077).
  */
 function settingsPerRow({ settings, comparisons }: PolicyClause['expression']): SettingRead[] {
   const compared = comparisons
-    .filter(({ bare, conjunct, operator }) => bare && conjunct && operator === '=')
+    .filter(({ bare, conjunct, operator }) => bare && conjunct && (operator === '=' || operator === '= ANY'))
     .flatMap((comparison) => comparison.settings.map(({ name }) => name));
   return settings.filter((read) => {
     if (!read.perRow) return false;

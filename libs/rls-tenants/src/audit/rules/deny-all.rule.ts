@@ -20,14 +20,23 @@ export const denyAll = defineDatabaseRule({
         ({ permissive, roles }) => permissive && !roles.every((role) => audit.adminRoles.includes(role)),
       );
       if (admitting.length > 0) continue;
-      const { name } = expectedPolicies(table)[0]!;
       const others = live.policies.filter(({ permissive }) => !permissive);
       yield {
         object: `table "${audit.nameOf(live)}"`,
         message: `The app role has privileges on it, but ${
           others.length === 0 ? 'no policy admits it' : 'only restrictive policies are for it'
         }: every row is hidden and every write refused.`,
-        fix: replacePolicy(table.path, { name, predicate: predicateFor(table) }, false, false),
+        fix: expectedPolicies(table)
+          .filter(({ role }) => role === undefined)
+          .map(({ predicate, ...policy }) =>
+            replacePolicy(
+              table.path,
+              { ...policy, predicate: policy.command === 'SELECT' ? predicate : predicateFor(table) },
+              false,
+              false,
+            ),
+          )
+          .join('\n'),
       };
     }
   },

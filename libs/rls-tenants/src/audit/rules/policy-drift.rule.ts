@@ -21,7 +21,7 @@ export const policyDrift = defineRule({
         if (differences.length === 0) continue;
         yield {
           object: `policy "${expected.name}" on table "${table.path}"`,
-          message: `${capitalize(differences.join('; '))}. Expected: USING (${expected.predicate}) for ALL, to ${expected.role ?? 'PUBLIC'}.`,
+          message: `${capitalize(differences.join('; '))}. Expected: ${clauseOf(expected)} (${expected.predicate}) for ${expected.command ?? 'ALL'}, to ${expected.role ?? 'PUBLIC'}.`,
           fix: replacePolicy(table.path, expected, live !== undefined, roleIsMissing(expected, catalog)),
         };
       }
@@ -39,20 +39,26 @@ export function differencesOf(
   const differences: string[] = [];
   const roles = live.roles.join(', ');
   if (roles !== (expected.role ?? 'public')) differences.push(`it applies to ${roles}`);
-  if (live.command !== 'ALL') differences.push(`it is for ${live.command} only`);
+  const { command = 'ALL' } = expected;
+  if (live.command !== command)
+    differences.push(`it is for ${live.command}${command === 'ALL' ? ' only' : `, not for ${command}`}`);
   if (live.usesOwnCode)
     differences.push("it uses functions, operators or types that are not PostgreSQL's own");
   if (!live.permissive)
     differences.push('it is restrictive, and a restrictive policy admits nothing by itself');
 
   const scope = predicateScope(table, catalog);
-  const using = predicateDifference(live.using, expected.predicate, scope);
+  const using = command === 'INSERT' ? undefined : predicateDifference(live.using, expected.predicate, scope);
   if (using !== undefined) differences.push(`USING: ${using}`);
   // PostgreSQL checks written rows against USING where there is no WITH CHECK.
-  const check =
-    live.withCheck === null ? undefined : predicateDifference(live.withCheck, expected.predicate, scope);
+  const standsIn = live.withCheck === null && command !== 'INSERT';
+  const check = standsIn ? undefined : predicateDifference(live.withCheck, expected.predicate, scope);
   if (check !== undefined) differences.push(`WITH CHECK: ${check}`);
   return differences;
+}
+
+function clauseOf({ command }: ExpectedPolicy): string {
+  return command === 'INSERT' ? 'WITH CHECK' : 'USING';
 }
 
 function roleIsMissing({ role }: ExpectedPolicy, { roles }: Catalog): boolean {

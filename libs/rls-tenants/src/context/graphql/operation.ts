@@ -94,7 +94,9 @@ export function graphqlRequest(contextValue: unknown): object | undefined {
 
 function isSame(a: TenantContextState | 'several', b: TenantContextState): boolean {
   if (a === 'several' || a.kind !== b.kind) return false;
-  return a.kind !== 'tenant' || a.tenantId === (b as typeof a).tenantId;
+  if (a.kind !== 'tenant') return true;
+  const other = b as typeof a;
+  return a.tenantId === other.tenantId && a.readableTenantIds === other.readableTenantIds;
 }
 
 function isObject(value: unknown): value is object {

@@ -3,9 +3,10 @@ import {
   DEFAULT_TENANT_COLUMN,
   existsJoinTablePredicate,
   joinTablePolicyName,
-  tenantTablePredicate,
+  tenantPolicies,
   type ExistsJoinTable,
   type JoinTableSide,
+  type PolicyDefinition,
   type ReferentialAction,
   type TenantTable,
 } from '../../policies/index.js';
@@ -34,6 +35,8 @@ interface JoinTableOptions extends Omit<ExistsJoinTable, 'sides'> {
   appRole: string;
 }
 
+type OwnColumn = Pick<TenantTable, 'tenantColumn' | 'readableBySet' | 'sharedTenant'>;
+
 /**
  * A join table to protect, in one of three forms:
  *
@@ -45,16 +48,18 @@ interface JoinTableOptions extends Omit<ExistsJoinTable, 'sides'> {
  */
 export type ProtectJoinTableOptions = JoinTableOptions &
   (
-    | { form?: 'add-column'; tenantColumn?: string; sides: readonly JoinTableForeignKey[] }
-    | { form: 'existing-column'; tenantColumn?: string }
+    | (OwnColumn & { form?: 'add-column'; sides: readonly JoinTableForeignKey[] })
+    | (OwnColumn & { form: 'existing-column' })
     | { form: 'exists'; sides: readonly JoinTableSide[] }
   );
 
 /** Protects a join table; see {@link ProtectJoinTableOptions}. `down` restores its shape, grants and foreign keys. */
 export function protectJoinTable(options: ProtectJoinTableOptions): RlsOperation {
-  if (options.form === 'exists') return protectWith(options, existsJoinTablePredicate(options));
+  const policyName = joinTablePolicyName(options.joinTable);
+  if (options.form === 'exists')
+    return protectWith(options, [{ name: policyName, predicate: existsJoinTablePredicate(options) }]);
   const table: TenantTable = { ...options, table: options.joinTable };
-  const protectOwnColumn = protectWith(options, tenantTablePredicate(table), table);
+  const protectOwnColumn = protectWith(options, tenantPolicies(table, policyName), table);
   if (options.form === 'existing-column') return protectOwnColumn;
   const [first] = options.sides;
   if (!first) {
@@ -96,11 +101,14 @@ function joinForeignKey(joinTable: string, tenantColumn: string, side: JoinTable
   });
 }
 
-function protectWith(options: JoinTableOptions, predicate: string, tenantColumn?: TenantTable): RlsOperation {
+function protectWith(
+  options: JoinTableOptions,
+  policies: readonly [PolicyDefinition, ...PolicyDefinition[]],
+  tenantColumn?: TenantTable,
+): RlsOperation {
   const protection: Protection = {
     table: options.joinTable,
-    policyName: joinTablePolicyName(options.joinTable),
-    predicate,
+    policies,
     adminRole: options.adminRole,
     appRole: options.appRole,
     ...(tenantColumn && { tenantColumn }),

@@ -1,4 +1,4 @@
-import { tenantPolicyName, tenantTablePredicate, type TenantTable } from '../../policies/index.js';
+import { tenantPolicies, type TenantTable } from '../../policies/index.js';
 import { protect, unprotect, type Protection } from '../protection.js';
 import { operation, type RlsOperation } from '../rls-operation.js';
 
@@ -9,8 +9,8 @@ export interface ProtectTableOptions extends TenantTable {
 }
 
 /**
- * Protects a table whose tenant column exists: enables and forces row-level security, creates the tenant policy and the
- * admin policy, makes the tenant setting the tenant column's default, and grants the app role and the admin role what
+ * Protects a table whose tenant column exists: enables and forces row-level security, creates the tenant policy (one for
+ * each command, if `readableBySet` or `sharedTenant` is given) and the admin policy, makes the tenant setting the tenant column's default, and grants the app role and the admin role what
  * they lack. `down` takes back what `up` added, and nothing else.
  */
 export function protectTable(options: ProtectTableOptions): RlsOperation {
@@ -38,8 +38,7 @@ export function unprotectTable(options: ProtectTableOptions): RlsOperation {
 function protectionOf(options: ProtectTableOptions): Protection {
   return {
     table: options.table,
-    policyName: tenantPolicyName(options.table),
-    predicate: tenantTablePredicate(options),
+    policies: tenantPolicies(options),
     adminRole: options.adminRole,
     appRole: options.appRole,
     tenantColumn: options,
