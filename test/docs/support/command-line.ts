@@ -40,7 +40,7 @@ export function mistakesIn(commands: string, { options }: CommandLine): string[]
     .map((command) => command.trim())
     .filter((command) => command !== '')
     .flatMap((command) => {
-      const [program, ...words] = command.replace(/^([A-Z_]+=\S* +)*(npx )?/, '').split(/\s+/);
+      const [program, ...words] = command.replace(/^([A-Z_]+=('[^']*'|\S*) +)*(npx )?/, '').split(/\s+/);
       if (program === 'rls-tenants') return mistakesInOurs(words, options);
       if (program === 'npm' && words[0] === 'run') return scripts().has(words[1]!) ? [] : [command];
       if (program === 'nest')
