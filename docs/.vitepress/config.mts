@@ -40,8 +40,7 @@ function withoutLinksToSources(markdown: MarkdownRenderer): void {
       let inside = false;
       for (const token of children ?? []) {
         const href = token.type === 'link_open' ? (token.attrGet('href') ?? '') : '';
-        if (/^\.\.?\//.test(href))
-          inside = normalize(join(dirname(env.path), href)).startsWith(docs) === false;
+        if (/^\.\.?\//.test(href)) inside = !normalize(join(dirname(env.path), href)).startsWith(docs);
         if (!inside || !token.type.startsWith('link_')) continue;
         if (token.type === 'link_close') inside = false;
         Object.assign(token, { type: 'text', tag: '', content: '', nesting: 0 });
