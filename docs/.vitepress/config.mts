@@ -71,7 +71,13 @@ export default defineConfig({
     sidebar: [
       {
         text: 'Start',
-        items: [page('quick-start'), page('how-it-works'), page('guides/security-model'), page('benchmarks')],
+        items: [
+          page('quick-start'),
+          page('how-it-works'),
+          page('guides/security-model'),
+          page('versions'),
+          page('benchmarks'),
+        ],
       },
       {
         text: 'Adopt it',
