@@ -58,6 +58,7 @@ export default defineConfig({
   // A link to a page that does not exist fails the build.
   ignoreDeadLinks: false,
   lastUpdated: false,
+  vite: { build: { chunkSizeWarningLimit: 3000 } },
   // Nothing in these pages is Vue's.
   markdown: { attrs: { disable: true }, config: withoutLinksToSources },
   themeConfig: {

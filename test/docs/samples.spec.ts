@@ -31,7 +31,7 @@ const blocks = (from: readonly string[], ...languages: string[]): [string, Fence
 
 it('every TypeScript sample compiles', () => {
   expect(typeErrorsOf(ours)).toEqual([]);
-}, 120_000);
+}, 180_000);
 
 it('every JavaScript sample parses', () => {
   for (const [at, { text }] of blocks(ours, 'js')) {
@@ -73,7 +73,7 @@ it('every command exists, with its options', () => {
     ),
   );
   expect([...errors, ...inline, ...inYaml]).toEqual([]);
-}, 60_000);
+}, 180_000);
 
 it('every JSON sample parses', () => {
   for (const [at, { text, language }] of blocks(ours, 'json', 'jsonc')) {
