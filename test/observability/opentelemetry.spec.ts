@@ -169,6 +169,40 @@ describe('Spans', () => {
     ]);
   });
 
+  it.each<[string, (source: DataSource) => Promise<unknown>]>([
+    ['a statement', (source) => source.query('SELECT * FROM note')],
+    ['a statement with parameters', (source) => source.query('SELECT * FROM note WHERE id > $1', [0])],
+    ['a find', (source) => source.getRepository(Note).find()],
+    ['a transaction', (source) => source.transaction((manager) => manager.find(Note))],
+    [
+      'a callback',
+      (source) =>
+        new Promise((resolve, reject) => {
+          (source.driver as unknown as { master: pg.Pool }).master.query(
+            'SELECT * FROM note',
+            (error, result) => (error ? reject(error) : resolve(result)),
+          );
+        }),
+    ],
+  ])(
+    'of instrumentation that sends a copy of %s in its place: that is an error',
+    async (_name, statement) => {
+      const commented = await db.isolated({}, { poolSize: 1 });
+      const prototype = pg.Client.prototype as unknown as { query(...args: unknown[]): unknown };
+      const { query } = prototype;
+      prototype.query = function (config, ...rest) {
+        // As instrumentation-pg does with addSqlCommenterCommentToQueries.
+        const copy = { ...(config as Statement), text: `${(config as Statement).text} /*traceparent='00'*/` };
+        return query.call(this, copy, ...rest);
+      };
+      try {
+        await expect(tenantContext(A, () => statement(commented))).rejects.toThrow('replaced it by a copy');
+      } finally {
+        prototype.query = query;
+      }
+    },
+  );
+
   it('keep what they were given at their start', async () => {
     const span = tenantContext(A, () => tracer.startSpan('kept'));
     tenantContext(B, () => span.end());

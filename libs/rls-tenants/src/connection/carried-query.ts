@@ -18,6 +18,8 @@ export interface CarriedQuery extends PgQuery {
   /** Undefined for transaction control, which goes alone. */
   carrying: Carrying | undefined;
   state: TenantContextState;
+  /** What was sent in front; `null` until it is submitted, `undefined` if it went alone. */
+  readonly front: Front | null | undefined;
 }
 
 const carriedQueryClasses = new WeakMap<
@@ -36,7 +38,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
   return class CarriedQuery extends Query {
     declare carrying: Carrying | undefined;
     declare state: TenantContextState;
-    private front: Front | undefined;
+    front: Front | null | undefined = null;
     private form: FrontForm = 'unnamed';
     // True until the front's CommandComplete: what arrives before it answers the front.
     private swallowing = false;
@@ -57,7 +59,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     }
 
     override prepare(connection: PgConnection): void {
-      if (this.front === undefined) return super.prepare(connection);
+      if (!this.front) return super.prepare(connection);
       this.form = this.carrying!.prepared.form(this.front);
       if (connection.stream.writable) connection.stream.write(messagesOf(this.front, this.form));
       this.swallowing = true;
@@ -88,7 +90,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
 
     override handleError(error: PgServerError, connection: PgConnection): void {
       if (!this.swallowing) violated(connection, error, this.state);
-      if (this.front === undefined || !isAnswer(error)) return super.handleError(error, connection);
+      if (!this.front || !isAnswer(error)) return super.handleError(error, connection);
       // A syntax error of the statement comes before the front is run.
       if (this.textPrefixed) shiftPosition(error, this.front);
       if (!this.swallowing) return super.handleError(error, connection);

@@ -48,7 +48,8 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     // The socket calls back in the context of whoever opened the connection.
     const { callback: whenDone } = statement;
     const inCallersContext = captureScope();
-    statement.callback = (error, result) => inCallersContext(() => whenDone(error, result));
+    statement.callback = (error, result) =>
+      inCallersContext(() => whenDone(error ?? replaced(statement), result));
     if (refused) process.nextTick(statement.callback, refused);
     else query.call(client, statement);
     return undefined;
@@ -70,13 +71,19 @@ function send(
   if (refused) return Promise.reject(refused);
   return new Promise((resolve, reject) => {
     statement.callback = (error, result) => {
-      if (!error) return resolve(result);
+      const failure = error ?? replaced(statement);
+      if (!failure) return resolve(result);
       // As node-postgres does: the trace of the caller, not the socket's.
-      Error.captureStackTrace(error);
-      reject(error);
+      Error.captureStackTrace(failure);
+      reject(failure);
     };
     query.call(client, statement);
   });
+}
+
+/** What was answered and never submitted is not what was sent: something in between sent a copy, which carries nothing. */
+function replaced(statement: CarriedQuery): Error | null {
+  return statement.front === null ? copySent() : null;
 }
 
 function isSubmittable(config: unknown): config is Submittable {
@@ -89,6 +96,13 @@ function textOf(config: unknown): string | undefined {
     (config as { text?: unknown; cursor?: { text?: unknown } } | null | undefined)?.text ??
     (config as { cursor?: { text?: unknown } } | null | undefined)?.cursor?.text;
   return typeof text === 'string' ? text : undefined;
+}
+
+function copySent(): RlsConfigurationError {
+  return new RlsConfigurationError(
+    'A statement was sent without its tenant context: something between this library and node-postgres replaced it by a copy.',
+    'Leave `addSqlCommenterCommentToQueries` of @opentelemetry/instrumentation-pg off; whatever else wraps `client.query()` must hand on the very statement it gets.',
+  );
 }
 
 function cannotCarry(): RlsConfigurationError {
