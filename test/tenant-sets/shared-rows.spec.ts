@@ -133,6 +133,19 @@ describe('shared rows', () => {
     await adminContext('library', () => dataSource.getRepository(Template).delete({ title: 'newer' }));
   });
 
+  it('are referenced by no row of a tenant, whose foreign keys hold its own tenant column', async () => {
+    await db.as(
+      'migrator',
+      `ALTER TABLE template ADD UNIQUE (tenant_id, id);
+       CREATE TABLE letter (tenant_id uuid, template_id int, FOREIGN KEY (tenant_id, template_id) REFERENCES template (tenant_id, id))`,
+    );
+    const [shared] = await db.asSuperuser<{ id: number }>(
+      `SELECT id FROM template WHERE tenant_id = '${SHARED}'`,
+    );
+    const letter = db.asSuperuser('INSERT INTO letter VALUES ($1, $2)', [NORTH, shared!.id]);
+    await expect(letter).rejects.toMatchObject({ code: '23503' });
+  });
+
   it.each([
     ['raw SQL', () => seen('document')],
     ['a repository', () => titles(Template)],

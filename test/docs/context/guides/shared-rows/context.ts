@@ -1,0 +1,3 @@
+import type { Repository } from 'typeorm';
+
+export declare const templates: Repository<{ id: string; tenantId: string; title: string }>;
