@@ -153,7 +153,8 @@ function autocommit({ headline, older }: StatementData): Target[] {
         what: `autocommit statement, against plain TypeORM with explicit WHERE, ${latency} ms latency`,
         target: `≤ ${figure(most)}`,
         measured:
-          listed(ratios) + (olderCosts ? `; on Node.js ${older!.node}: ${listed(ratiosOf(olderCosts))}` : ''),
+          listed(ratios) +
+          (older && olderCosts ? `; on Node.js ${older.node}: ${listed(ratiosOf(olderCosts))}` : ''),
         met: ratios.every(({ ratio }) => ratio.median <= most),
         note: 'What is left, as the profile shows, is PostgreSQL’s: it runs the front, and it plans and checks the policy.',
       };

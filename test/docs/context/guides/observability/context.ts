@@ -5,4 +5,6 @@ export declare const exporter: SpanExporter;
 /** Where the application keeps what auditors read. */
 export declare const auditTrail: { append(record: object): void };
 
-export class AppModule {}
+export class AppModule {
+  readonly name = 'app';
+}
