@@ -21,38 +21,16 @@ import { Note, Notebook, NOTES, Tag, tenant } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
 import { freePort, hasRedis, startRedis, type RedisServer } from '../support/redis.js';
 import { runSchedule } from '../support/schedule.js';
+import { Works } from '../support/works.js';
 
 const TENANTS = 50;
 const ACTORS = 8;
-// SCHEDULE_SEED replays a failing run; SCHEDULE_OPERATIONS makes it a soak.
+// SCHEDULE_SEED replays a failing run; HANDLER_SCHEDULE_OPERATIONS makes it a soak.
 const seed = Number(process.env.SCHEDULE_SEED ?? Math.floor(Math.random() * 1e6));
-const operations = Number(process.env.SCHEDULE_OPERATIONS ?? 1_000);
+const operations = Number(process.env.HANDLER_SCHEDULE_OPERATIONS ?? 1_000);
 const itOnRedis = hasRedis() || process.env.CI ? it : it.skip;
 
 const OPTIONS = { keys: [{ id: 'test', secret: 's'.repeat(32) }], tenantIdType: 'uuid' as const };
-
-/** The operations under way: a job or a message holds the number of one, and its receiver runs it. */
-class Works {
-  private readonly works = new Map<number, () => Promise<void>>();
-  private last = 0;
-
-  /** Resolves when a receiver ran `work`, with its error if it threw one. */
-  async send(tenantId: string, work: () => Promise<unknown>, send: (n: number) => Promise<unknown>) {
-    const n = (this.last += 1);
-    const done = new Promise((resolve, reject) => {
-      this.works.set(n, () => work().then(resolve, reject));
-    });
-    await tenantContext(tenantId, () => send(n));
-    return done;
-  }
-
-  /** Runs the operation in the receiver's context, not in the one that `work` was made in. */
-  async run(n: number): Promise<void> {
-    const work = this.works.get(n)!;
-    this.works.delete(n);
-    await work();
-  }
-}
 
 @Controller()
 class WorkController {
@@ -113,7 +91,7 @@ describe(`random schedules, seed ${seed}, in jobs and messages`, () => {
       operations,
       tenants: TENANTS,
       actors: ACTORS,
-      enter: (tenantId, work) => works.send(tenantId, work, send),
+      enter: (tenantId, work) => works.send(work, (n) => tenantContext(tenantId, () => send(n))),
     });
     expect(result.wrong).toEqual([]);
     expect(result.operations).toBeGreaterThanOrEqual(operations);
