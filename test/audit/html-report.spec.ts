@@ -261,6 +261,8 @@ function testReport(executablePath: string): void {
     await open(holes);
     await page.locator('.matrix a', { hasText: 'public.invoice' }).click();
     const policies = page.locator('.policies:target');
+    // The details open in an event after the click.
+    await policies.getByText('invoice_floor').waitFor();
     expect((await policies.innerText()).replaceAll(/\s+/g, ' ')).toMatch(
       /public\.invoice undeclared 2 policies Row-level security is enabled, and forced for the owner\. invoice_floor Restrictive, for SELECT, to app_\w+ USING .*current_setting.* invoice_open Permissive, for all commands, to public USING true/,
     );
