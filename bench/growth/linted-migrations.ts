@@ -53,7 +53,7 @@ const GOOD = [
   '1760000000090-on-one-database',
   '1760000000091-add-uuid',
   '1760000000093-uuid-unique',
-  '1760000000095-setting-once-a-statement',
+  '1760000000095-setting-for-the-planner',
   '1760000000096-invoice-tenant',
 ];
 const BAD = [
