@@ -2,13 +2,16 @@ import {
   createParamDecorator,
   Injectable,
   Module,
+  type CallHandler,
   type CanActivate,
   type DynamicModule,
   type ExecutionContext,
+  type NestInterceptor,
   type Type,
 } from '@nestjs/common';
-import { APP_GUARD } from '@nestjs/core';
+import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import type { Observable } from 'rxjs';
 import type { Repository } from 'typeorm';
 import { dataSourceOptions } from './data-source.js';
 import { entityKind, type Isolation, type Task } from './entities.js';
@@ -20,6 +23,8 @@ export interface ApplicationOptions {
   isolation: Isolation;
   entities: number;
   poolSize: number;
+  /** Of an application without the library: has an interceptor that does nothing. */
+  interceptor: boolean;
   /** Where the app role connects to. */
   url: string;
 }
@@ -48,6 +53,13 @@ class UserGuard implements CanActivate {
     if (tenantId === undefined) return false;
     request.user = { tenantId };
     return true;
+  }
+}
+
+@Injectable()
+class IdleInterceptor implements NestInterceptor {
+  intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    return next.handle();
   }
 }
 
@@ -82,7 +94,10 @@ export class ApplicationModule {
         ...modules,
       ],
       controllers: [controller],
-      providers: [{ provide: APP_GUARD, useClass: UserGuard }],
+      providers: [
+        { provide: APP_GUARD, useClass: UserGuard },
+        ...(options.interceptor ? [{ provide: APP_INTERCEPTOR, useClass: IdleInterceptor }] : []),
+      ],
     };
   }
 }

@@ -41,7 +41,7 @@ interface Tools {
   load: LoadGenerator;
   /** Where the app role connects to, through the proxy. */
   url: string;
-  plan: Pick<Plan, 'rounds' | 'turnMs' | 'warmUpMs'>;
+  plan: Pick<Plan, 'starts' | 'rounds' | 'turnMs' | 'warmUpMs'>;
 }
 
 interface Competitor {
@@ -54,21 +54,42 @@ export async function measureBlock(
   block: Block,
   tools: Tools,
 ): Promise<{ measured: Measured[]; deadlocks: DeadlockCheck[] }> {
+  const measured = new Map(
+    block.comparisons.map((comparison) => [comparison, unmeasured(block, comparison)]),
+  );
+  const deadlocks: DeadlockCheck[] = [];
+  for (let start = 0; start < tools.plan.starts; start++) {
+    await withCompetitors(block, tools, async (competitors) => {
+      await warmUp(block, competitors, tools);
+      for (const [comparison, into] of measured) await compare(comparison, into, competitors, tools);
+      if (start === 0) deadlocks.push(...(await checkDeadlocks(block, competitors, tools)));
+    });
+  }
+  return { measured: [...measured.values()].flat(), deadlocks };
+}
+
+async function withCompetitors(
+  { platform, poolSize, entities, interceptor = false, node }: Block,
+  { proxy, url }: Tools,
+  fn: (competitors: readonly Competitor[]) => Promise<void>,
+): Promise<void> {
   const competitors: Competitor[] = [];
   try {
-    await tools.proxy.setLatency(0);
-    const { platform, poolSize, node } = block;
-    for (const entities of block.entities) {
+    await proxy.setLatency(0);
+    for (const count of entities) {
       for (const isolation of ISOLATIONS) {
-        const options = { platform, poolSize, isolation, entities, url: tools.url };
-        competitors.push({ isolation, entities, application: await startApplication(options, node) });
+        const options = {
+          platform,
+          poolSize,
+          isolation,
+          entities: count,
+          interceptor: interceptor && isolation === 'plain',
+          url,
+        };
+        competitors.push({ isolation, entities: count, application: await startApplication(options, node) });
       }
     }
-    await warmUp(block, competitors, tools);
-    const measured: Measured[] = [];
-    for (const comparison of block.comparisons)
-      measured.push(...(await compare(block, comparison, competitors, tools)));
-    return { measured, deadlocks: await checkDeadlocks(block, competitors, tools) };
+    await fn(competitors);
   } finally {
     for (const { application } of competitors) await application.close();
   }
@@ -85,28 +106,30 @@ async function warmUp(block: Block, competitors: readonly Competitor[], tools: T
   }
 }
 
+/** One turn of each application in each round, added to what was measured of it. */
 async function compare(
-  { platform, poolSize, entities }: Block,
   comparison: Comparison,
+  measured: readonly Measured[],
   competitors: readonly Competitor[],
   tools: Tools,
-): Promise<Measured[]> {
+): Promise<void> {
   await tools.proxy.setLatency(comparison.latency);
-  const samples = new Map(competitors.map((competitor) => [competitor, emptySamples()]));
-  const turns = [...samples].map(([competitor, into]) => [
-    `${competitor.isolation} ${competitor.entities}`,
-    () => takeTurn(competitor, comparison, into, tools),
-  ]);
+  const turns = competitors.map((competitor) => {
+    const { isolation, entities } = competitor;
+    const into = measured.find((one) => one.entities === entities)![isolation];
+    return [`${isolation} ${entities}`, () => takeTurn(competitor, comparison, into, tools)];
+  });
   await interleave(Object.fromEntries(turns) as Record<string, () => Promise<number>>, tools.plan.rounds);
-  const of = (count: number, isolation: Isolation) =>
-    samples.get(competitors.find((one) => one.entities === count && one.isolation === isolation)!)!;
+}
+
+function unmeasured({ platform, poolSize, entities }: Block, comparison: Comparison): Measured[] {
   return entities.map((count) => ({
     ...comparison,
     platform,
     poolSize,
     entities: count,
-    plain: of(count, 'plain'),
-    rls: of(count, 'rls'),
+    plain: emptySamples(),
+    rls: emptySamples(),
   }));
 }
 

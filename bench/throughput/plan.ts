@@ -5,7 +5,7 @@ import { OLDER_NODE } from '../support/node.js';
 export type Platform = ApplicationOptions['platform'];
 
 /** Why something is measured: each group is a table of the report. */
-export type Group = 'pools' | 'endpoints' | 'entities' | 'older';
+export type Group = 'pools' | 'endpoints' | 'entities' | 'interceptor' | 'older';
 
 /** One load that all applications of a block are compared under. */
 export interface Comparison {
@@ -24,6 +24,8 @@ export interface Block {
   comparisons: readonly Comparison[];
   /** Numbers of clients under which nested transactions must not deadlock. */
   deadlocks: readonly number[];
+  /** Gives the application without the library an interceptor that does nothing. */
+  interceptor?: boolean;
   /** The Node.js that the applications run on. Default: that of the benchmark. */
   node?: string;
 }
@@ -32,6 +34,12 @@ export interface Plan {
   tenants: number;
   /** Of each tenant. */
   tasks: number;
+  /**
+   * How often the applications of a block are started anew: what a process costs depends on what its compiler happened
+   * to make of it, so that figures of one process say more about that process than about the library.
+   */
+  starts: number;
+  /** Of each start. */
   rounds: number;
   turnMs: number;
   /** Until what matters is compiled, and all connections are open. */
@@ -72,29 +80,30 @@ const entitiesBlock: Block = {
   deadlocks: [],
 };
 
-/** The usual load on the older Node.js that the benchmark was started with. */
-const olderBlocks: readonly Block[] =
-  OLDER_NODE === undefined
-    ? []
-    : (['express', 'fastify'] as const).map((platform) => ({
-        platform,
-        poolSize: 10,
-        entities: [5],
-        comparisons: [0, LATENCY_MS].map((latency) => ({ ...USUAL, group: 'older', latency })),
-        deadlocks: [],
-        node: OLDER_NODE!.path,
-      }));
+/** The usual load, under other circumstances. */
+function usualBlocks(group: Group, circumstances: Pick<Block, 'interceptor' | 'node'>): Block[] {
+  return (['express', 'fastify'] as const).map((platform) => ({
+    platform,
+    poolSize: 10,
+    entities: [5],
+    comparisons: [0, LATENCY_MS].map((latency) => ({ ...USUAL, group, latency })),
+    deadlocks: [],
+    ...circumstances,
+  }));
+}
 
 export const FULL_PLAN: Plan = {
   tenants: 100,
   tasks: 200,
-  rounds: 5,
+  starts: 3,
+  rounds: 3,
   turnMs: 900,
   warmUpMs: 2_000,
   blocks: [
     ...POOL_SIZES.flatMap((size) => [poolBlock('express', size), poolBlock('fastify', size)]),
     entitiesBlock,
-    ...olderBlocks,
+    ...usualBlocks('interceptor', { interceptor: true }),
+    ...(OLDER_NODE ? usualBlocks('older', { node: OLDER_NODE.path }) : []),
   ],
 };
 
@@ -104,6 +113,7 @@ const quickLoad = { ...USUAL, clients: 10, latency: LATENCY_MS } as const;
 export const QUICK_PLAN: Plan = {
   tenants: 10,
   tasks: 30,
+  starts: 1,
   rounds: 1,
   turnMs: 100,
   warmUpMs: 100,
@@ -117,5 +127,11 @@ export const QUICK_PLAN: Plan = {
       deadlocks: [20],
     },
     { ...entitiesBlock, entities: [5, 20], comparisons: [{ ...quickLoad, group: 'entities' }] },
+    {
+      ...poolBlock('express', 10),
+      comparisons: [{ ...quickLoad, group: 'interceptor' }],
+      deadlocks: [],
+      interceptor: true,
+    },
   ],
 };

@@ -19,7 +19,7 @@ export function targets(data: ThroughputData): Target[] {
     {
       what: 'HTTP requests per second',
       target: '≥ 0.95 of the same application without the library',
-      ...throughputTarget(data.measured.filter(({ group }) => group !== 'older')),
+      ...throughputTarget(data.measured.filter(({ group }) => group !== 'older' && group !== 'interceptor')),
     },
     entitiesTarget(groupOf(data, 'entities')),
     deadlockTarget(data),
