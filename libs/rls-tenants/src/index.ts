@@ -42,6 +42,14 @@ export type { TenantSwitch } from './context/switch-tenant.js';
 export type { StatementRefusedEvent, ViolationEvent } from './connection/statement-events.js';
 export { logTenantEvents, tenantLogFields, type TenantLogFields } from './observability/index.js';
 
-export { isolateDataSource, TenantSubscriber, unscoped, type IsolationOptions } from './connection/index.js';
+export {
+  isolateDataSource,
+  sealKeysFromEnvironment,
+  TenantSubscriber,
+  unscoped,
+  type IsolationOptions,
+  type SealKey,
+  type SealOptions,
+} from './connection/index.js';
 export * from './backfill/index.js';
 export { consolidatedKeyTable, type ConsolidatedKeyTableOptions } from './consolidate/index.js';

@@ -31,10 +31,15 @@ export interface RlsTenantsAsyncOptions
   extends Pick<ModuleMetadata, 'imports'>, Pick<FactoryProvider, 'inject'> {
   useFactory: (
     ...dependencies: never[]
-  ) => Omit<RlsTenantsOptions, 'dataSources'> | Promise<Omit<RlsTenantsOptions, 'dataSources'>>;
+  ) =>
+    Omit<RlsTenantsOptions, keyof DataSourceNames> | Promise<Omit<RlsTenantsOptions, keyof DataSourceNames>>;
   /** Names of the TypeORM data sources to isolate, which must be known before the factory runs. Default `['default']`. */
   dataSources?: string[];
+  /** Name of the TypeORM data source that admin contexts run on, see {@link RlsTenantsOptions}. */
+  adminDataSource?: string;
 }
+
+type DataSourceNames = Pick<RlsTenantsOptions, 'dataSources' | 'adminDataSource'>;
 
 /**
  * Isolates the application's data sources by tenant, verifies that isolation on the live database before the
@@ -49,7 +54,7 @@ export class RlsTenantsModule {
   /** Options that are known when the module is declared. */
   static forRoot(options: RlsTenantsOptions): DynamicModule {
     assertResolverIsAuthorized(options);
-    return this.define({ provide: RLS_TENANTS_OPTIONS, useValue: options }, options.dataSources);
+    return this.define({ provide: RLS_TENANTS_OPTIONS, useValue: options }, options);
   }
 
   /** Options that come from other providers, for example a configuration service. */
@@ -57,7 +62,7 @@ export class RlsTenantsModule {
     imports = [],
     inject = [],
     useFactory,
-    dataSources,
+    ...names
   }: RlsTenantsAsyncOptions): DynamicModule {
     const options: Provider = {
       provide: RLS_TENANTS_OPTIONS,
@@ -68,10 +73,13 @@ export class RlsTenantsModule {
         return answer;
       },
     };
-    return { ...this.define(options, dataSources), imports };
+    return { ...this.define(options, names), imports };
   }
 
-  private static define(options: Provider, dataSources = ['default']): DynamicModule {
+  private static define(
+    options: Provider,
+    { dataSources = ['default'], adminDataSource }: DataSourceNames,
+  ): DynamicModule {
     assertSupportedVersions(['@nestjs/common', '@nestjs/core', '@nestjs/typeorm']);
     return {
       module: RlsTenantsModule,
@@ -83,8 +91,14 @@ export class RlsTenantsModule {
         { provide: APP_INTERCEPTOR, useClass: TenantContextInterceptor },
         {
           provide: ISOLATED_DATA_SOURCES,
-          inject: [RLS_TENANTS_OPTIONS, ...dataSources.map((name) => getDataSourceToken(name))],
-          useFactory: isolateAndVerify,
+          inject: [
+            RLS_TENANTS_OPTIONS,
+            ...[...dataSources, ...(adminDataSource === undefined ? [] : [adminDataSource])].map((name) =>
+              getDataSourceToken(name),
+            ),
+          ],
+          useFactory: (all: RlsTenantsOptions, ...named: DataSource[]) =>
+            isolateAndVerify(all, named.slice(0, dataSources.length), named[dataSources.length]),
         },
       ],
       exports: [TenantContext, RLS_TENANTS_OPTIONS, ISOLATED_DATA_SOURCES],
@@ -93,17 +107,21 @@ export class RlsTenantsModule {
 }
 
 async function isolateAndVerify(
-  options: RlsTenantsOptions,
-  ...dataSources: DataSource[]
+  { adminDataSource: _name, ...options }: RlsTenantsOptions,
+  dataSources: DataSource[],
+  adminDataSource: DataSource | undefined,
 ): Promise<DataSource[]> {
   for (const dataSource of dataSources) {
     await verify(dataSource, options);
-    await isolateDataSource(dataSource, options);
+    await isolateDataSource(dataSource, { ...options, ...(adminDataSource && { adminDataSource }) });
   }
   return dataSources;
 }
 
-async function verify(dataSource: DataSource, options: RlsTenantsOptions): Promise<void> {
+async function verify(
+  dataSource: DataSource,
+  options: Omit<RlsTenantsOptions, 'adminDataSource'>,
+): Promise<void> {
   const { verifyOnBoot = 'error' } = options;
   if (verifyOnBoot === 'off') return;
   const findings = await verifyIsolation(dataSource, options);

@@ -11,7 +11,9 @@ import type {
   PgServerError,
 } from './pg-internals.js';
 import type { FrontForm } from './prepared-front.js';
+import { splitStatements, type StatementPart } from './split-statements.js';
 import { violated } from './statement-events.js';
+import { isTransactionControl } from './transaction-control.js';
 
 /** A `pg.Query` that sends the tenant in front of itself and swallows the answer to that. */
 export interface CarriedQuery extends PgQuery {
@@ -43,6 +45,8 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     // True until the front's CommandComplete: what arrives before it answers the front.
     private swallowing = false;
     private textPrefixed = false;
+    /** Of a text with several statements that goes out one by one: those that are not answered yet. */
+    private parts: readonly CarriedPart[] = [];
     private hiddenName: string | undefined;
 
     override submit(connection: PgConnection): Error | null {
@@ -58,15 +62,53 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       return refused;
     }
 
+    /** Under a seal always: the simple query protocol has no parameters, so that everybody could read the seal. */
+    override requiresPreparation(): boolean {
+      return this.front?.sealed !== undefined || super.requiresPreparation();
+    }
+
     override prepare(connection: PgConnection): void {
       if (!this.front) return super.prepare(connection);
+      const parts = this.front.sealed && !hasValues(this.values) ? splitStatements(this.text) : [];
+      if (parts.length > 1) return this.prepareEach(parts, this.front, connection);
       this.form = this.carrying!.prepared.form(this.front);
-      if (connection.stream.writable) connection.stream.write(messagesOf(this.front, this.form));
+      if (connection.stream.writable)
+        connection.stream.write(this.carrying!.messagesOf(this.front, this.form));
       this.swallowing = true;
       super.prepare(connection);
       // The client books ParseComplete under the active query's name; the first one answers the front.
       this.hiddenName = this.name;
       this.name = undefined;
+    }
+
+    /**
+     * Sends the statements of a text as the extended query protocol takes them, one by one in one batch: one implicit
+     * transaction, as the simple protocol would make of them. Each carries the tenant, because one before it may have
+     * ended the transaction or gone back to a savepoint.
+     */
+    private prepareEach(parts: readonly StatementPart[], front: Front, connection: PgConnection): void {
+      this.parts = parts.map((part) => ({ ...part, carries: !isTransactionControl(part.text) }));
+      this.swallowing = this.parts[0]!.carries;
+      for (const { text, carries } of this.parts) {
+        if (carries && connection.stream.writable)
+          connection.stream.write(this.carrying!.messagesOf(front, 'unnamed'));
+        connection.parse({ text });
+        connection.bind({});
+        connection.describe({ type: 'P', name: '' });
+        connection.execute({});
+      }
+      connection.sync();
+    }
+
+    private partDone(): void {
+      if (this.parts.length === 0) return;
+      this.parts = this.parts.slice(1);
+      this.swallowing = this.parts[0]?.carries ?? false;
+    }
+
+    override handleEmptyQuery(connection: PgConnection): void {
+      super.handleEmptyQuery(connection);
+      this.partDone();
     }
 
     override handleRowDescription(message: unknown): void {
@@ -81,7 +123,8 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     override handleCommandComplete(message: PgCommandComplete, connection: PgConnection): void {
       if (!this.swallowing) {
         this.carrying?.prepared.completed(message.text);
-        return super.handleCommandComplete(message, connection);
+        super.handleCommandComplete(message, connection);
+        return this.partDone();
       }
       this.swallowing = false;
       this.carrying!.prepared.succeeded(this.form);
@@ -92,7 +135,8 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       if (!this.swallowing) violated(connection, error, this.state);
       if (!this.front || !isAnswer(error)) return super.handleError(error, connection);
       // A syntax error of the statement comes before the front is run.
-      if (this.textPrefixed) shiftPosition(error, this.front);
+      if (this.textPrefixed) shiftPosition(error, -this.front.length);
+      if (this.parts.length > 0) shiftPosition(error, this.parts[0]!.position);
       if (!this.swallowing) return super.handleError(error, connection);
       this.swallowing = false;
       this.carrying!.prepared.failed(this.form, error);
@@ -105,19 +149,6 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
   };
 }
 
-function messagesOf(front: Front, form: FrontForm): Buffer {
-  switch (form) {
-    case 'unnamed':
-      return front.messages;
-    case 'asking':
-      return front.askingMessages;
-    case 'preparing':
-      return front.preparingMessages;
-    case 'prepared':
-      return front.preparedMessages;
-  }
-}
-
 /**
  * False for an error that node-postgres raises by itself (a read timeout, a value that cannot be sent, a lost
  * connection): the server's answers, the front's first, may still come.
@@ -126,7 +157,16 @@ export function isAnswer(error: PgServerError): boolean {
   return error.severity !== undefined;
 }
 
-/** PostgreSQL counts the position from the start of the text it was sent, and the front was in it. */
-export function shiftPosition(error: PgServerError, front: Front): void {
-  if (error.position !== undefined) error.position = String(Number(error.position) - front.length);
+/** PostgreSQL counts the position from the start of the text it was sent, which was not the statement's own. */
+export function shiftPosition(error: PgServerError, characters: number): void {
+  if (error.position !== undefined) error.position = String(Number(error.position) + characters);
+}
+
+interface CarriedPart extends StatementPart {
+  /** False for transaction control, which goes alone. */
+  readonly carries: boolean;
+}
+
+function hasValues(values: unknown): boolean {
+  return Array.isArray(values) && values.length > 0;
 }

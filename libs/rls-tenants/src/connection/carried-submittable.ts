@@ -75,7 +75,7 @@ function watchErrors(handlers: Handlers, caller: Caller): void {
   handlers['handleError'] = function (error, ...rest) {
     violated(rest[0] as PgConnection | undefined, error as PgServerError, caller.state);
     if (caller.textFront && isAnswer(error as PgServerError))
-      shiftPosition(error as PgServerError, caller.textFront);
+      shiftPosition(error as PgServerError, -caller.textFront.length);
     handleError?.call(this, error, ...rest);
   };
 }
@@ -102,13 +102,14 @@ function sendInFront(
     (...args: unknown[]) => {
       disarm();
       sending.hideName = swallowFront(statement, connection);
-      if (connection.stream.writable) connection.stream.write(front.messages);
+      if (connection.stream.writable) connection.stream.write(caller.carrying!.messagesOf(front, 'unnamed'));
       write.apply(connection, args);
     };
   connection.parse = extended(parse);
   connection.bind = extended(bind);
   connection.query = (text) => {
     disarm();
+    if (front.sealed) return queryExtended(statement, connection, text, caller.carrying!, front);
     caller.textFront = front;
     // COPY … TO STDOUT of pg-copy-streams takes the raw bytes off node-postgres' parser before it writes.
     if (connection.stream.listenerCount('data') === 0) skipFrontInBytes(statement);
@@ -116,6 +117,62 @@ function sendInFront(
     query.call(connection, front.text + text);
   };
   return sending;
+}
+
+/**
+ * Sends a text that was meant for the simple query protocol (COPY) by the extended one, which has parameters: a seal must
+ * not stand in a text.
+ */
+function queryExtended(
+  statement: Submittable,
+  connection: PgConnection,
+  text: string,
+  carrying: Carrying,
+  front: Front,
+): void {
+  syncAfterData(statement as unknown as Handlers, connection);
+  if (connection.stream.listenerCount('data') === 0) skipFrontInBytes(statement, isParsedOrBound);
+  swallowFront(statement, connection);
+  if (connection.stream.writable) connection.stream.write(carrying.messagesOf(front, 'unnamed'));
+  connection.parse({ text });
+  connection.bind({});
+  connection.execute({});
+  connection.sync();
+}
+
+/** PostgreSQL ignores a Sync while it takes COPY's data, so that another one must follow the last of them. */
+function syncAfterData(handlers: Handlers, connection: PgConnection): void {
+  const { stream } = connection;
+  const { handleCopyInResponse, handleError } = handlers;
+  let done = () => {};
+  handlers['handleCopyInResponse'] = function (...args) {
+    const { sendCopyFail } = connection;
+    const { write } = stream;
+    done = () => {
+      done = () => {};
+      Object.assign(stream, { write });
+      Object.assign(connection, { sendCopyFail });
+      connection.sync();
+    };
+    stream.write = (bytes) => {
+      const drained = write.call(stream, bytes);
+      if (isCopyDone(bytes)) done();
+      return drained;
+    };
+    connection.sendCopyFail = (reason) => {
+      sendCopyFail.call(connection, reason);
+      done();
+    };
+    handleCopyInResponse?.apply(this, args);
+  };
+  handlers['handleError'] = function (error, ...rest) {
+    if (isAnswer(error as PgServerError)) done();
+    handleError?.call(this, error, ...rest);
+  };
+}
+
+function isCopyDone(bytes: Uint8Array): boolean {
+  return bytes.length === HEADER_BYTES && bytes[0] === COPY_DONE;
 }
 
 /**
@@ -153,10 +210,20 @@ function swallowFront(statement: Submittable, connection: PgConnection): () => v
 
 const COMMAND_COMPLETE = 0x43;
 const ERROR_RESPONSE = 0x45;
+const COPY_DONE = 0x63;
 const HEADER_BYTES = 5;
 
-/** Hides the answer to the front from a statement that parses the connection's bytes itself. */
-function skipFrontInBytes(statement: Submittable): void {
+const isParsedOrBound = (type: number) => type === 0x31 || type === 0x32;
+
+/**
+ * Hides the answer to the front from a statement that parses the connection's bytes itself.
+ *
+ * @param isHiddenToo what comes between that answer and what the statement waits for.
+ */
+function skipFrontInBytes(
+  statement: Submittable,
+  isHiddenToo: (type: number) => boolean = () => false,
+): void {
   const parser = statement as unknown as { _parse?: (chunk: Buffer) => boolean };
   const parse = parser._parse;
   if (typeof parse !== 'function') {
@@ -166,17 +233,21 @@ function skipFrontInBytes(statement: Submittable): void {
     );
   }
   let pending = Buffer.alloc(0);
+  let answered = false;
   parser._parse = (chunk) => {
     pending = Buffer.concat([pending, chunk]);
     while (pending.length >= HEADER_BYTES) {
-      const type = pending[0];
+      const type = pending[0]!;
       const end = 1 + pending.readUInt32BE(1);
-      if (pending.length < end && type !== ERROR_RESPONSE) return true;
-      if (type !== ERROR_RESPONSE) pending = pending.subarray(end);
-      if (type === ERROR_RESPONSE || type === COMMAND_COMPLETE) {
+      if (type === ERROR_RESPONSE || (answered && !isHiddenToo(type))) {
         parser._parse = parse;
-        if (type === COMMAND_COMPLETE) (statement as unknown as Handlers)['handleCommandComplete']?.();
-        return pending.length > 0 ? parse.call(statement, pending) : true;
+        return parse.call(statement, pending);
+      }
+      if (pending.length < end) return true;
+      pending = pending.subarray(end);
+      if (type === COMMAND_COMPLETE) {
+        answered = true;
+        (statement as unknown as Handlers)['handleCommandComplete']?.();
       }
     }
     return true;

@@ -15,13 +15,15 @@ type CarryingClient = PgClient & { [CARRYING]?: Isolation };
 
 /** Makes every statement of this client carry the tenant context of whoever calls `client.query()`. Idempotent. */
 export function carryOn(client: CarryingClient, isolation: Isolation): void {
-  if (client[CARRYING] === isolation) return;
+  const carriesFor = client[CARRYING];
+  if (carriesFor === isolation || (carriesFor && carriesFor === isolation.admins?.isolation)) return;
   const Query = queryClassOf(client.constructor);
-  if (client[CARRYING] !== undefined || Query === undefined || client.connection === undefined)
+  if (carriesFor !== undefined || Query === undefined || client.connection === undefined)
     throw cannotCarry();
   client[CARRYING] = isolation;
 
-  const carrying = new Carrying(client, isolation.fronts, isolation.counts.carried);
+  const { seal } = isolation.options;
+  const carrying = new Carrying(client, isolation.fronts, isolation.counts.carried, seal);
   countViolations(client.connection, isolation.counts);
   const Carried = carriedQueryClass(Query);
   const query = client.query;
@@ -33,8 +35,9 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     const alone = text !== undefined && isTransactionControl(text);
     const carrier = alone ? undefined : carrying;
     if (isSubmittable(config)) {
-      const refused = alone ? undefined : isolation.refusal(state, text);
+      const refused = alone ? undefined : isolation.refusalOnClient(state, text);
       if (refused) throw refused;
+      if (seal) config.name = undefined;
       return query.call(client, carrySubmittable(config, state, carrier), values, callback);
     }
 
@@ -42,7 +45,9 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     statement.carrying = carrier;
     statement.state = state;
     statement.query_timeout = (config as { query_timeout?: number }).query_timeout!;
-    const refused = alone ? undefined : isolation.refusal(state, text);
+    // What is prepared under a name outlives the request, and whoever can run SQL here could have replaced it.
+    if (seal) statement.name = undefined;
+    const refused = alone ? undefined : isolation.refusalOnClient(state, text);
     if (!statement.callback) return send(client, query, statement, refused);
     if (typeof statement.callback !== 'function') throw new TypeError('callback is not a function'); // as pg's
     // The socket calls back in the context of whoever opened the connection.

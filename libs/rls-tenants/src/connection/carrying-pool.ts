@@ -1,5 +1,5 @@
 import { captureScope } from '../context/keep-context.js';
-import { withoutTenant } from '../context/tenant-context.js';
+import { currentTenantContext, withoutTenant } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
 import { carryOn, queryClassOf } from './carrying-client.js';
 import type { Isolation } from './isolation.js';
@@ -7,7 +7,8 @@ import type { PgPool, PoolConnectCallback } from './pg-internals.js';
 
 /**
  * Makes every client of the pool carry from its first checkout: this covers what no subscriber sees (streams,
- * `pool.query()`, clients that an application takes from the pool itself).
+ * `pool.query()`, clients that an application takes from the pool itself). Who acts as admin gets a client of
+ * `adminDataSource`'s pool, if there is one.
  */
 export function carryOnPool(pool: PgPool, isolation: Isolation): void {
   if (queryClassOf(pool.Client) === undefined) throw noProtocolAccess();
@@ -16,6 +17,10 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
   const pools = withoutTenant(captureScope);
 
   pool.connect = ((callback?: PoolConnectCallback) => {
+    if (isolation.admins && currentTenantContext().kind === 'admin') {
+      const admins = isolation.admins.pool();
+      return callback === undefined ? admins.connect() : admins.connect(callback);
+    }
     if (callback === undefined) {
       return (
         pools(() => connect.call(pool)) as ReturnType<PgPool['connect']> &

@@ -1,7 +1,8 @@
 import type { TenantContextState } from '../context/tenant-context.js';
 import { LEFT, type Front, type Fronts } from './front.js';
 import type { PgClient, TransactionStatus } from './pg-internals.js';
-import { PreparedFront } from './prepared-front.js';
+import { PreparedFront, type FrontForm } from './prepared-front.js';
+import type { SealOptions } from './seal.options.js';
 import type { CountsByKind } from './statement-events.js';
 
 /**
@@ -18,6 +19,7 @@ export class Carrying {
     private readonly client: PgClient,
     private readonly fronts: Fronts,
     private readonly carried: CountsByKind,
+    private readonly seal?: SealOptions,
   ) {
     this.prepared = new PreparedFront(client);
     this.status = client.getTransactionStatus ? () => client.getTransactionStatus!() : trackStatus(client);
@@ -34,7 +36,8 @@ export class Carrying {
     if (status === 'E') return undefined; // anything in front would fail, and mask the ROLLBACK
     if (status === 'I') {
       this.left = LEFT.nothing;
-      if (state.kind === 'nobody') return undefined;
+      // Under a seal nobody is carried too: an earlier statement may have left another setting in the session.
+      if (state.kind === 'nobody' && !this.seal) return undefined;
     }
     // For nobody inside a transaction the empty setting is carried, or the statement would inherit the last tenant.
     const front = this.fronts.of(state, this.left);
@@ -43,6 +46,28 @@ export class Carrying {
       this.left |= LEFT.readableTenants;
     this.carried[state.kind]++;
     return front;
+  }
+
+  /** The messages of a front that is about to be written in that form. */
+  messagesOf(front: Front, form: FrontForm): Buffer {
+    if (front.sealed) return form === 'asking' ? front.sealed.asking() : front.sealed.of(this.backend());
+    switch (form) {
+      case 'unnamed':
+        return front.messages;
+      case 'asking':
+        return front.askingMessages;
+      case 'preparing':
+        return front.preparingMessages;
+      case 'prepared':
+        return front.preparedMessages;
+    }
+  }
+
+  /** The process id that a seal is bound to; 0 for none. */
+  private backend(): number {
+    const { backend = 'detect' } = this.seal!;
+    const bound = backend === 'bound' || (backend === 'detect' && this.prepared.ownsBackend);
+    return bound ? (this.client.processID ?? 0) : 0;
   }
 }
 

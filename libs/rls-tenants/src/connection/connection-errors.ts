@@ -1,4 +1,5 @@
 import { RlsConfigurationError, RlsTenantsError, RlsViolationError } from '../errors.js';
+import { SEAL_REFUSED } from '../policies/index.js';
 import type { PgServerError } from './pg-internals.js';
 
 /** SQLSTATE of what row-level security or a missing privilege refused. */
@@ -31,6 +32,8 @@ export function frontError(error: PgServerError): PgServerError {
 export function violationError(error: unknown): unknown {
   if (!(error instanceof Error) || sqlState(error) !== INSUFFICIENT_PRIVILEGE) return error;
   if (error instanceof RlsViolationError) return error;
+  const seal = error.message.startsWith(SEAL_REFUSED) && hintOf(error);
+  if (seal) return new RlsViolationError(error.message, seal, { cause: error });
   const policy = error.message.includes('row-level security');
   return new RlsViolationError(
     error.message,
@@ -39,6 +42,12 @@ export function violationError(error: unknown): unknown {
       : 'The role lacks a privilege: grant it in a migration (grantTable), or run `rls-tenants setup-roles`.',
     { cause: error },
   );
+}
+
+/** What PostgreSQL's error says to do about it. */
+function hintOf(error: Error): string | undefined {
+  const { hint, driverError } = error as { hint?: string; driverError?: { hint?: string } };
+  return hint ?? driverError?.hint;
 }
 
 function sqlState(error: Error): unknown {

@@ -1,9 +1,17 @@
 import type { TenantContextState } from '../context/tenant-context.js';
 import { parseTenantId } from '../context/tenant-id.js';
 import { InvalidTenantIdError } from '../errors.js';
-import { carryAdminSql, carryTenantSql, quoteLiteral, readableSettingValue } from '../policies/index.js';
+import {
+  carryAdminSql,
+  carrySealedSql,
+  carryTenantSql,
+  quoteLiteral,
+  readableSettingValue,
+} from '../policies/index.js';
 import type { IsolationOptions } from './isolation.options.js';
 import { bind, close, execute, parse } from './messages.js';
+import { SealedMessages } from './sealed-messages.js';
+import type { Sealer } from './sealer.js';
 
 /**
  * What is sent in front of one statement: a query that puts the caller's tenant (or the admin role) into the
@@ -22,11 +30,13 @@ export class Front {
    * @param value the tenant in PostgreSQL's text form; empty for the admin and for nobody.
    * @param sql the query, for an SQL expression that yields the value.
    * @param statementName the name under which a connection may prepare the query; undefined where it is not worth it.
+   * @param sealed what is sent instead of all other forms, if the tenant is carried with a seal.
    */
   constructor(
     readonly value: string,
     private readonly sql: (valueSql: string) => string,
     readonly statementName: string | undefined,
+    readonly sealed?: SealedMessages,
   ) {}
 
   /** Parse, Bind and Execute, for a statement of the extended query protocol. No Sync: the statement sends it. */
@@ -91,6 +101,7 @@ export class Fronts {
     >,
     /** Tenants that exist for the rows that all tenants read: nobody acts for them. */
     private readonly sharedTenants: ReadonlySet<string>,
+    private readonly sealer?: Sealer,
   ) {
     const { tenantSetting, adminRole } = options;
     this.admin = byLeft(
@@ -123,9 +134,11 @@ export class Fronts {
     }
   }
 
-  /** The InvalidTenantIdError that {@link of} would throw. */
+  /** The InvalidTenantIdError that {@link of} would throw, or that there is no key to seal with. */
   refusal(state: TenantContextState): Error | undefined {
     if (state.kind !== 'tenant') return undefined;
+    const unsealable = this.sealer?.refusal();
+    if (unsealable) return unsealable;
     const isSet = state.readableTenantIds !== undefined;
     if (!isSet && this.tenants[LEFT.nothing].has(state.tenantId)) return undefined;
     try {
@@ -170,6 +183,11 @@ export class Fronts {
 
   private carrying(value: string, left: number, readable = readableToTakeBack(left)): Front {
     const { tenantSetting } = this.options;
+    if (this.sealer) {
+      const sql = carrySealedSql(tenantSetting, readable);
+      const sealed = new SealedMessages(this.sealer, sql, value, readable ?? '');
+      return new Front(value, () => sql, undefined, sealed);
+    }
     const roleToo = (left & LEFT.adminRole) !== 0;
     return new Front(
       value,

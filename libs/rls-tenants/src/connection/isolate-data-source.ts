@@ -30,6 +30,13 @@ export async function isolateDataSource(
   poolsOf(dataSource); // refuses what has none
   assertSupportedPostgres((dataSource.driver as { version?: string }).version);
   const isolation = await Isolation.of(dataSource, options);
+  const { adminDataSource } = options;
+  if (adminDataSource) {
+    isolation.admins = {
+      isolation: await isolateForAdmins(adminDataSource, dataSource, options),
+      pool: () => poolsOf(adminDataSource)[0]!,
+    };
+  }
   // Not before the await: the module and a script may isolate it at the same time.
   if (!Isolation.claim(dataSource, isolation)) {
     throw refused(
@@ -38,6 +45,35 @@ export async function isolateDataSource(
       'Isolate it once: by the module or by isolateDataSource().',
     );
   }
+  install(dataSource, isolation);
+  return dataSource;
+}
+
+/** Isolates the data source that serves admin contexts, unless it serves another one already. */
+async function isolateForAdmins(
+  adminDataSource: DataSource,
+  dataSource: DataSource,
+  { seal: _seal, adminDataSource: _itself, ...options }: IsolationOptions,
+): Promise<Isolation> {
+  poolsOf(adminDataSource);
+  const { database } = dataSource.driver;
+  if (adminDataSource === dataSource || adminDataSource.driver.database !== database) {
+    throw refused(
+      adminDataSource,
+      `cannot serve the admin contexts of database "${database}"`,
+      '`adminDataSource` is another data source of the same database, with a login of its own.',
+    );
+  }
+  const known = Isolation.get(adminDataSource);
+  if (known?.serves === 'admins') return known;
+  const isolation = await Isolation.of(adminDataSource, options, 'admins');
+  if (!Isolation.claim(adminDataSource, isolation))
+    throw refused(adminDataSource, 'is isolated already', 'Leave it to the data source that it serves.');
+  install(adminDataSource, isolation);
+  return isolation;
+}
+
+function install(dataSource: DataSource, isolation: Isolation): void {
   carryOnConnections(dataSource, isolation);
   guardQueryRunners(dataSource, isolation);
   keyResultCacheByContext(dataSource, isolation);
@@ -49,7 +85,6 @@ export async function isolateDataSource(
     carryOnConnections(dataSource, isolation);
     return dataSource;
   };
-  return dataSource;
 }
 
 /** What `initialize()` makes anew each time: the pools and the subscribers. */

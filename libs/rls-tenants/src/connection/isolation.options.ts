@@ -1,4 +1,6 @@
+import type { DataSource } from 'typeorm';
 import type { TenantIdType } from '../context/tenant-id.js';
+import type { SealOptions } from './seal.options.js';
 
 /** How a data source is isolated. */
 export interface IsolationOptions {
@@ -18,4 +20,16 @@ export interface IsolationOptions {
    * Default `true`.
    */
   autoScope?: boolean;
+  /**
+   * Seals the tenant context: PostgreSQL takes a tenant from nobody who does not know a key, whatever SQL they run on
+   * the connection. Policies must ask for the seal (`sealTable`), and admin contexts need an `adminDataSource`. Default:
+   * the setting alone decides.
+   */
+  seal?: SealOptions;
+  /**
+   * Where admin contexts run their statements: an initialised data source of the same database, whose login may become
+   * the admin role. The app role then need not be able to, and must not be under a seal. Default: on the connections of
+   * the app role, by SET ROLE; under a seal, nowhere.
+   */
+  adminDataSource?: DataSource;
 }

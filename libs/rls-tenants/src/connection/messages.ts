@@ -5,17 +5,16 @@ export function parse(statementName: string, sql: string): Buffer {
   return message('P', text(statementName), text(sql), int16(0));
 }
 
-/** Bind: gives the statement its one parameter, as text. */
-export function bind(statementName: string, value: string): Buffer {
-  const parameter = Buffer.from(value);
+/** Bind: gives the statement its parameters, as text. */
+export function bind(statementName: string, ...values: readonly string[]): Buffer {
+  const parameters = values.map((value) => Buffer.from(value));
   return message(
     'B',
     text(''),
     text(statementName),
     int16(0),
-    int16(1),
-    int32(parameter.length),
-    parameter,
+    int16(parameters.length),
+    ...parameters.flatMap((parameter) => [int32(parameter.length), parameter]),
     int16(0),
   );
 }

@@ -25,6 +25,10 @@ export interface PgConnection {
   parse: (...args: unknown[]) => void;
   bind: (...args: unknown[]) => void;
   query: (text: string) => void;
+  describe(message: { type: 'P'; name: string }): void;
+  execute(config: { portal?: string; rows?: number }): void;
+  sync(): void;
+  sendCopyFail: (reason: string) => void;
   prependListener(
     event: 'readyForQuery',
     listener: (message: { status: TransactionStatus }) => void,
@@ -56,12 +60,14 @@ export interface PgQuery extends Submittable {
   name: string | undefined;
   callback: ((error: Error | null, result?: unknown) => void) | undefined;
   query_timeout?: number;
+  values?: unknown;
   requiresPreparation(): boolean;
   prepare(connection: PgConnection): void;
   submit(connection: PgConnection): Error | null;
   handleRowDescription(message: unknown): void;
   handleDataRow(message: PgDataRow): void;
   handleCommandComplete(message: PgCommandComplete, connection: PgConnection): void;
+  handleEmptyQuery(connection: PgConnection): void;
   handleError(error: PgServerError, connection: PgConnection): void;
 }
 

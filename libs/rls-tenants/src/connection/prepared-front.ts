@@ -19,19 +19,25 @@ const FORGETTING_COMMANDS = new Set(['DISCARD ALL', 'DEALLOCATE ALL']);
 export class PreparedFront {
   private next: FrontForm = 'asking';
   private underWay = false;
+  /** True once the connection is known to have one backend to itself. */
+  ownsBackend = false;
 
   constructor(private readonly client: PgClient) {}
 
   /** The form in which the front of the next statement goes out. To be called when it is about to be written. */
   form(front: Front): FrontForm {
-    if (front.statementName === undefined || this.underWay) return 'unnamed';
+    if (this.underWay) return 'unnamed';
+    // A seal is never left to a prepared statement: whoever can run SQL on the connection could replace that.
+    if (front.sealed && this.next !== 'asking') return 'unnamed';
+    if (!front.sealed && front.statementName === undefined) return 'unnamed';
     this.underWay = this.next === 'asking' || this.next === 'preparing';
     return this.next;
   }
 
   /** The row that answers a front that asked. */
   backendIs(processId: string | null): void {
-    this.next = processId === String(this.client.processID) ? 'preparing' : 'unnamed';
+    this.ownsBackend = processId === String(this.client.processID);
+    this.next = this.ownsBackend ? 'preparing' : 'unnamed';
   }
 
   /** A front was answered. */

@@ -1,4 +1,5 @@
 import { quoteLiteral } from './identifiers.js';
+import { sealSettingOf } from './seal.js';
 import { readableSettingOf } from './tenant-expression.js';
 
 /**
@@ -17,6 +18,21 @@ export function carryTenantSql(
 ): string {
   const role = roleToo ? `set_config('role', 'none', true), ` : '';
   return `SELECT ${role}set_config(${quoteLiteral(tenantSetting)}, ${valueSql}, true)${readableSql(tenantSetting, readable)}`;
+}
+
+/**
+ * {@link carryTenantSql} with a seal: $1 is the tenant, $2 the seal. Both are parameters, because every session of the
+ * role can read the text of its other sessions' statements in pg_stat_activity. Qualified, because a session may have
+ * been left with another search path.
+ */
+export function carrySealedSql(tenantSetting: string, readable: string | undefined): string {
+  const set = (name: string, valueSql: string) =>
+    `pg_catalog.set_config(${quoteLiteral(name)}, ${valueSql}, true)`;
+  return `SELECT ${[
+    set(tenantSetting, '$1'),
+    set(sealSettingOf(tenantSetting), '$2'),
+    ...(readable === undefined ? [] : [set(readableSettingOf(tenantSetting), quoteLiteral(readable))]),
+  ].join(', ')}`;
 }
 
 /** The query that makes the running transaction the admin's: no tenant, and the admin role (`SET LOCAL ROLE`). */

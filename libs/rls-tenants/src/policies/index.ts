@@ -4,6 +4,7 @@ export * from './grants.js';
 export * from './identifiers.js';
 export * from './join-table-policy.js';
 export * from './roles.js';
+export * from './seal.js';
 export * from './tenant-column.js';
 export * from './tenant-expression.js';
 export * from './tenant-index.js';

@@ -1,5 +1,6 @@
 import { RlsConfigurationError } from '../errors.js';
 import { parseTableName, quoteIdentifier, quoteTable } from './identifiers.js';
+import { sealedTenantSql } from './seal.js';
 import { currentTenantSql } from './tenant-expression.js';
 import {
   DEFAULT_TENANT_COLUMN,
@@ -47,6 +48,7 @@ export function existsJoinTablePredicate({
   sides,
   tenantIdType,
   tenantSetting,
+  sealed = false,
 }: ExistsJoinTable): string {
   if (sides.length === 0) {
     throw new RlsConfigurationError(
@@ -54,7 +56,9 @@ export function existsJoinTablePredicate({
       'Name the tenant-scoped tables that it joins.',
     );
   }
-  const currentTenant = currentTenantSql(tenantIdType, tenantSetting);
+  const currentTenant = sealed
+    ? sealedTenantSql(tenantIdType, tenantSetting)
+    : `(SELECT ${currentTenantSql(tenantIdType, tenantSetting)})`;
   const { name } = parseTableName(joinTable);
   return sides
     .map((side, index) => sideExistsSql(side, name, `${sideAlias(name)}_${index + 1}`, currentTenant))
@@ -95,7 +99,7 @@ function sideExistsSql(
       ({ column, referencedColumn }) =>
         `${parent}.${quoteIdentifier(referencedColumn)} = ${link}.${quoteIdentifier(column)}`,
     ),
-    `${parent}.${quoteIdentifier(side.tenantColumn ?? DEFAULT_TENANT_COLUMN)} = (SELECT ${currentTenant})`,
+    `${parent}.${quoteIdentifier(side.tenantColumn ?? DEFAULT_TENANT_COLUMN)} = ${currentTenant}`,
   ];
   return `EXISTS (SELECT 1 FROM ${quoteTable(side.table)} AS ${parent} WHERE ${conditions.join(' AND ')})`;
 }

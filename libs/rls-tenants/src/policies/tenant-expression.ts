@@ -45,14 +45,26 @@ export function readableTenantsSql(
   tenantSetting: string,
   { bySet, sharedTenant }: ReadableTenants,
 ): string {
+  return tenantListSql(
+    tenantIdType,
+    [
+      `NULLIF(current_setting(${quoteLiteral(checkSettingName(tenantSetting))}, true), '')`,
+      ...(bySet
+        ? [`COALESCE(current_setting(${quoteLiteral(readableSettingOf(tenantSetting))}, true), '')`]
+        : []),
+    ],
+    sharedTenant,
+  );
+}
+
+/** The array of what a carried list holds, whose parts are given as SQL, and of the tenant of shared rows. */
+export function tenantListSql(
+  tenantIdType: TenantIdType,
+  carried: readonly string[],
+  sharedTenant: string | undefined,
+): string {
   const separator = separatorSql(tenantIdType);
-  const parts = [
-    `NULLIF(current_setting(${quoteLiteral(checkSettingName(tenantSetting))}, true), '')`,
-    ...(bySet
-      ? [`COALESCE(current_setting(${quoteLiteral(readableSettingOf(tenantSetting))}, true), '')`]
-      : []),
-    ...(sharedTenant === undefined ? [] : [separator, quoteLiteral(sharedTenant)]),
-  ];
+  const parts = [...carried, ...(sharedTenant === undefined ? [] : [separator, quoteLiteral(sharedTenant)])];
   const list = `string_to_array(${parts.join(' || ')}, ${separator})`;
   return tenantIdType === 'text' ? list : `(${list})::${checkTenantIdType(tenantIdType)}[]`;
 }

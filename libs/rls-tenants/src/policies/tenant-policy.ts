@@ -9,6 +9,7 @@ import {
   quoteRole,
   quoteTable,
 } from './identifiers.js';
+import { sealedReadableTenantsSql, sealedTenantSql } from './seal.js';
 import { currentTenantSql, readableTenantsSql, tenantPredicateSql } from './tenant-expression.js';
 
 export const DEFAULT_TENANT_COLUMN = 'tenant_id';
@@ -29,6 +30,8 @@ export interface TenantTable {
   readableBySet?: boolean;
   /** Whose rows every tenant reads; only an admin context writes them. */
   sharedTenant?: TenantId;
+  /** Whether the policies take a tenant with a seal only: the database has `installSeal`. Default `false`. */
+  sealed?: boolean;
 }
 
 /** The commands that a policy can be for, where it is not for all of them. */
@@ -63,7 +66,7 @@ export function joinTablePolicyName(joinTable: string): string {
 export function tenantTablePredicate(table: TenantTable): string {
   return tenantPredicateSql(
     table.tenantColumn ?? DEFAULT_TENANT_COLUMN,
-    currentTenantSql(table.tenantIdType, table.tenantSetting),
+    (table.sealed ? sealedTenantSql : currentTenantSql)(table.tenantIdType, table.tenantSetting),
   );
 }
 
@@ -90,8 +93,8 @@ export function tenantPolicies(
     tenantIdType,
     tenantSetting = DEFAULT_TENANT_SETTING,
   } = table;
-  const { readableBySet: bySet = false, sharedTenant } = table;
-  const readable = readableTenantsSql(tenantIdType, tenantSetting, {
+  const { readableBySet: bySet = false, sharedTenant, sealed = false } = table;
+  const readable = (sealed ? sealedReadableTenantsSql : readableTenantsSql)(tenantIdType, tenantSetting, {
     bySet,
     sharedTenant: sharedTenant === undefined ? undefined : parseTenantId(tenantIdType, sharedTenant),
   });

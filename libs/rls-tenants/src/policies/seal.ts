@@ -1,0 +1,280 @@
+import { RlsConfigurationError } from '../errors.js';
+import type { TenantIdType } from '../context/tenant-id.js';
+import {
+  checkSettingName,
+  DEFAULT_ADMIN_ROLE,
+  DEFAULT_TENANT_SETTING,
+  quoteIdentifier,
+  quoteLiteral,
+  quoteRole,
+} from './identifiers.js';
+import {
+  checkTenantIdType,
+  readableSettingOf,
+  tenantListSql,
+  type ReadableTenants,
+} from './tenant-expression.js';
+
+/** What the seal of today is called in its first field, and in the comments on what verifies it. */
+export const SEAL_VERSION = '1';
+
+/** Seconds that the clocks of application and PostgreSQL may differ. */
+export const SEAL_CLOCK_SKEW_SECONDS = 30;
+
+/** What all exceptions of the verifying functions begin with; they have SQLSTATE 42501 and a hint. */
+export const SEAL_REFUSED = 'Seal refused';
+
+/** Bytes of a block of SHA-256, to which HMAC pads its key. */
+const BLOCK_BYTES = 64;
+
+/** What sealing adds to a database, quoted. All of it is in the schema that has the tenant setting's prefix for a name. */
+export interface SealObjects {
+  /** `"rls"`. */
+  readonly schema: string;
+  /** The keys: `"rls"."seal_key"`. */
+  readonly keyTable: string;
+  /** Yields the tenant that the seal vouches for: `"rls"."current_tenant"()`. */
+  readonly currentTenant: string;
+  /** Yields it together with what a set context reads: `"rls"."readable_tenants"()`. */
+  readonly readableTenants: string;
+}
+
+/** The setting that carries the seal, beside the tenant setting: `rls.seal`. */
+export function sealSettingOf(tenantSetting: string): string {
+  return checkSettingName(tenantSetting.replace(/[^.]*$/, 'seal'));
+}
+
+/**
+ * The names of what verifies the seals of a tenant setting. The function has the setting's own name.
+ *
+ * @throws RlsConfigurationError if the setting's name has more than two parts, or is one of the other names.
+ */
+export function sealObjectsOf(tenantSetting = DEFAULT_TENANT_SETTING): SealObjects {
+  const [prefix = '', name = '', ...more] = checkSettingName(tenantSetting).split('.');
+  if (more.length > 0 || name === 'seal' || name === READABLE || name === KEY_TABLE) {
+    throw new RlsConfigurationError(
+      `The tenant setting ${tenantSetting} cannot be sealed.`,
+      `Name it like ${DEFAULT_TENANT_SETTING}: a prefix, a dot, and a name other than seal, ${READABLE} and ${KEY_TABLE}.`,
+    );
+  }
+  const schema = quoteIdentifier(prefix);
+  return {
+    schema,
+    keyTable: `${schema}.${quoteIdentifier(KEY_TABLE)}`,
+    currentTenant: `${schema}.${quoteIdentifier(name)}()`,
+    readableTenants: `${schema}.${quoteIdentifier(READABLE)}()`,
+  };
+}
+
+const READABLE = 'readable_tenants';
+const KEY_TABLE = 'seal_key';
+
+/**
+ * The SQL that yields the current tenant if its seal is genuine, with the type of the tenant columns; NULL where there is
+ * no tenant. An exception otherwise.
+ *
+ * The sub-select is part of the protection, and not for speed alone: its value is taken once for the statement. Without
+ * it a statement could pass with its own seal, set another tenant half-way, and go on with that.
+ */
+export function sealedTenantSql(tenantIdType: TenantIdType, tenantSetting?: string): string {
+  return `(SELECT ${castSql(sealObjectsOf(tenantSetting).currentTenant, tenantIdType)})`;
+}
+
+/** The counterpart of `readableTenantsSql`: the array, if the seal vouches for the tenant and for what its set reads. */
+export function sealedReadableTenantsSql(
+  tenantIdType: TenantIdType,
+  tenantSetting: string,
+  { bySet, sharedTenant }: ReadableTenants,
+): string {
+  const { currentTenant, readableTenants } = sealObjectsOf(tenantSetting);
+  const list = tenantListSql(tenantIdType, [bySet ? readableTenants : currentTenant], sharedTenant);
+  // A cast behind the sub-select: ANY would take it for a set of rows.
+  return `(SELECT ${list})::${checkTenantIdType(tenantIdType)}[]`;
+}
+
+/** What is signed, as text. The lengths make it unambiguous, whatever a tenant id consists of. */
+export function sealMessage(
+  tenantSetting: string,
+  { keyId, expires, backend }: Omit<Seal, 'mac'>,
+  tenant: string,
+  readable: string,
+): string {
+  return [tenantSetting, keyId, expires, backend, Buffer.byteLength(tenant), tenant + readable].join('\n');
+}
+
+/** A seal: who made it, how long it is worth something, and on which backend. */
+export interface Seal {
+  /** Of letters, digits, `_` and `-`; up to 32 of them. */
+  readonly keyId: string;
+  /** Unix time, in seconds. */
+  readonly expires: number;
+  /** The process id of the only backend that takes it; 0: any. */
+  readonly backend: number;
+  /** HMAC-SHA-256 of the {@link sealMessage}, in hexadecimal digits. */
+  readonly mac: string;
+}
+
+/** The value of the seal's setting. */
+export function sealText({ keyId, expires, backend, mac }: Seal): string {
+  return `${SEAL_VERSION}.${keyId}.${expires}.${backend}.${mac}`;
+}
+
+/** Whose are the objects, and who calls the functions. */
+export interface SealInstallation {
+  /** Default `'rls.current_tenant'`. */
+  tenantSetting?: string;
+  /** The login that serves requests. */
+  appRole: string;
+  /** Default `'rls_admin'`. */
+  adminRole?: string;
+  /** Other roles that read or write sealed tables as tenants. Default: none. */
+  otherRoles?: readonly string[];
+}
+
+/**
+ * Makes what verifies seals: a schema, the table of keys, and two functions that belong to whoever runs this. Nobody but
+ * the owner can read the keys, whatever the default privileges say.
+ */
+export function installSealSql(installation: SealInstallation): string[] {
+  const { schema, keyTable } = sealObjectsOf(installation.tenantSetting);
+  const callers = rolesOf(installation);
+  return [
+    `CREATE SCHEMA ${schema}`,
+    `REVOKE ALL ON SCHEMA ${schema} FROM PUBLIC`,
+    `CREATE TABLE ${keyTable} (id text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9_-]{1,32}$'), ` +
+      `inner_pad bytea NOT NULL CHECK (octet_length(inner_pad) = ${BLOCK_BYTES}), ` +
+      `outer_pad bytea NOT NULL CHECK (octet_length(outer_pad) = ${BLOCK_BYTES}), ` +
+      `expires_at timestamptz, created_at timestamptz NOT NULL DEFAULT now())`,
+    `REVOKE ALL ON ${keyTable} FROM PUBLIC, ${callers}`,
+    `COMMENT ON TABLE ${keyTable} IS 'nestjs-rls-tenants: keys of the tenant seal; nobody but the owner may read them'`,
+    ...sealFunctionsSql(installation),
+    `GRANT USAGE ON SCHEMA ${schema} TO ${callers}`,
+  ];
+}
+
+/** Makes the verifying functions, or replaces them by those of this version of the library. */
+export function sealFunctionsSql(installation: SealInstallation): string[] {
+  const { tenantSetting = DEFAULT_TENANT_SETTING } = installation;
+  const objects = sealObjectsOf(tenantSetting);
+  const callers = rolesOf(installation);
+  return [
+    [objects.currentTenant, 'tenant'] as const,
+    [objects.readableTenants, 'tenant || readable'] as const,
+  ].flatMap(([signature, result]) => [
+    verifyingFunctionSql(signature, result, tenantSetting, objects.keyTable),
+    `REVOKE ALL ON FUNCTION ${signature} FROM PUBLIC`,
+    `GRANT EXECUTE ON FUNCTION ${signature} TO ${callers}`,
+    `COMMENT ON FUNCTION ${signature} IS ${quoteLiteral(`nestjs-rls-tenants: tenant seal, version ${SEAL_VERSION}`)}`,
+  ]);
+}
+
+/** The inverse of {@link installSealSql}. PostgreSQL refuses it as long as a policy calls one of the functions. */
+export function uninstallSealSql(tenantSetting?: string): string[] {
+  const { schema, keyTable, currentTenant, readableTenants } = sealObjectsOf(tenantSetting);
+  return [
+    `DROP FUNCTION ${readableTenants}`,
+    `DROP FUNCTION ${currentTenant}`,
+    `DROP TABLE ${keyTable}`,
+    `DROP SCHEMA ${schema}`,
+  ];
+}
+
+/** A key as the database holds it: what HMAC makes of the secret before it sees a message. */
+export interface SealKeyPads {
+  readonly inner: Buffer;
+  readonly outer: Buffer;
+}
+
+/** @throws RlsConfigurationError if the secret is shorter than SHA-256 is wide, or longer than its block. */
+export function sealKeyPads(secret: Uint8Array): SealKeyPads {
+  if (secret.length < 32 || secret.length > BLOCK_BYTES) {
+    throw new RlsConfigurationError(
+      `A seal key has ${secret.length} bytes.`,
+      `Use 32 to ${BLOCK_BYTES} random bytes: \`rls-tenants seal-keys --generate\` makes them.`,
+    );
+  }
+  const pad = (byte: number) => {
+    const bytes = Buffer.alloc(BLOCK_BYTES, byte);
+    secret.forEach((value, index) => (bytes[index] = value ^ byte));
+    return bytes;
+  };
+  return { inner: pad(0x36), outer: pad(0x5c) };
+}
+
+/** Adds a key or changes when it expires: $1 id, $2 inner pad, $3 outer pad, $4 when it expires. */
+export function upsertSealKeySql(tenantSetting?: string): string {
+  const { keyTable } = sealObjectsOf(tenantSetting);
+  return (
+    `INSERT INTO ${keyTable} AS k (id, inner_pad, outer_pad, expires_at) VALUES ($1, $2, $3, $4) ` +
+    `ON CONFLICT (id) DO UPDATE SET expires_at = EXCLUDED.expires_at ` +
+    `WHERE k.inner_pad = EXCLUDED.inner_pad AND k.outer_pad = EXCLUDED.outer_pad RETURNING id`
+  );
+}
+
+/**
+ * HMAC-SHA-256 from the built-in sha256(), with the pads that the key table holds. The search path is fixed, so that the
+ * session's decides nothing of what is called. The MACs are compared by their hashes: how long a comparison takes must not
+ * tell how many bytes of a guess were right.
+ *
+ * A parallel worker is a backend of its own; its leader's process id is looked up where its own does not fit.
+ */
+function verifyingFunctionSql(
+  signature: string,
+  result: string,
+  tenantSetting: string,
+  keyTable: string,
+): string {
+  const setting = (name: string) => `pg_catalog.current_setting(${quoteLiteral(name)}, true)`;
+  const refuse = (message: string, hint: string, ...values: string[]) =>
+    `RAISE EXCEPTION ${[quoteLiteral(`${SEAL_REFUSED}: ${message}`), ...values].join(', ')} ` +
+    `USING ERRCODE = 'insufficient_privilege', HINT = ${quoteLiteral(hint)};`;
+  const body = `
+DECLARE
+  tenant CONSTANT text := ${setting(tenantSetting)};
+  readable CONSTANT text := COALESCE(${setting(readableSettingOf(tenantSetting))}, '');
+  fields CONSTANT text[] := pg_catalog.string_to_array(${setting(sealSettingOf(tenantSetting))}, '.');
+  inner_pad bytea;
+  outer_pad bytea;
+  mac bytea;
+BEGIN
+  IF tenant IS NULL OR tenant = '' THEN
+    RETURN NULL;
+  END IF;
+  IF fields IS NULL OR pg_catalog.cardinality(fields) <> 5 OR fields[1] <> ${quoteLiteral(SEAL_VERSION)} THEN
+    ${refuse('the tenant was set without one.', 'Give the module (or isolateDataSource) the option `seal`; the setting alone does not make anybody a tenant.')}
+  END IF;
+  SELECT k.inner_pad, k.outer_pad INTO inner_pad, outer_pad FROM ${keyTable} AS k
+    WHERE k.id = fields[2] AND (k.expires_at IS NULL OR k.expires_at > pg_catalog.clock_timestamp());
+  IF inner_pad IS NULL THEN
+    ${refuse('key "%" is unknown to the database, or has expired.', 'Give database and application the same keys: `rls-tenants seal-keys`.', 'fields[2]')}
+  END IF;
+  mac := pg_catalog.sha256(outer_pad || pg_catalog.sha256(inner_pad || pg_catalog.convert_to(
+    pg_catalog.concat_ws(pg_catalog.chr(10), ${quoteLiteral(tenantSetting)}, fields[2], fields[3], fields[4],
+      pg_catalog.octet_length(pg_catalog.convert_to(tenant, 'UTF8')), tenant || readable), 'UTF8')));
+  IF pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.encode(mac, 'hex'), 'UTF8'))
+      IS DISTINCT FROM pg_catalog.sha256(pg_catalog.convert_to(fields[5], 'UTF8')) THEN
+    ${refuse('it was made for something else, or with another key "%".', 'If nobody tampers with it, the application has another secret under this key id than the database: `rls-tenants seal-keys`.', 'fields[2]')}
+  END IF;
+  IF fields[3]::bigint + ${SEAL_CLOCK_SKEW_SECONDS} < pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) THEN
+    ${refuse('it expired at %.', `The statement came too late after its transaction carried it, or the clocks of application and database differ by more than ${SEAL_CLOCK_SKEW_SECONDS} seconds.`, 'pg_catalog.to_timestamp(fields[3]::bigint)')}
+  END IF;
+  IF fields[4] <> '0' AND fields[4]::integer <> pg_catalog.pg_backend_pid()
+    AND fields[4]::integer IS DISTINCT FROM (
+      SELECT a.leader_pid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a) THEN
+    ${refuse('it is bound to backend %, and this is backend %.', "A pooler sits between application and database: set `seal.backend` to 'unbound'.", 'fields[4]', 'pg_catalog.pg_backend_pid()')}
+  END IF;
+  RETURN ${result};
+END`;
+  return (
+    `CREATE OR REPLACE FUNCTION ${signature} RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ` +
+    `SET search_path = pg_catalog, pg_temp AS ${quoteLiteral(body)}`
+  );
+}
+
+function castSql(text: string, tenantIdType: TenantIdType): string {
+  return tenantIdType === 'text' ? text : `${text}::${checkTenantIdType(tenantIdType)}`;
+}
+
+function rolesOf({ appRole, adminRole = DEFAULT_ADMIN_ROLE, otherRoles = [] }: SealInstallation): string {
+  return [...new Set([appRole, adminRole, ...otherRoles])].map(quoteRole).join(', ');
+}
