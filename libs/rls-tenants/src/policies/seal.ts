@@ -24,6 +24,9 @@ export const SEAL_CLOCK_SKEW_SECONDS = 30;
 /** What all exceptions of the verifying functions begin with; they have SQLSTATE 42501 and a hint. */
 export const SEAL_REFUSED = 'Seal refused';
 
+/** Of the MAC, in hexadecimal digits. */
+const MAC_CHARACTERS = 64;
+
 /** Bytes of a block of SHA-256, to which HMAC pads its key. */
 const BLOCK_BYTES = 64;
 
@@ -92,14 +95,14 @@ export function sealedReadableTenantsSql(
   return `(SELECT ${list})::${checkTenantIdType(tenantIdType)}[]`;
 }
 
-/** What is signed, as text. The lengths make it unambiguous, whatever a tenant id consists of. */
+/** What is signed, as text. The length makes it unambiguous, whatever a tenant id consists of. */
 export function sealMessage(
   tenantSetting: string,
-  { keyId, expires, backend }: Omit<Seal, 'mac'>,
+  fields: Omit<Seal, 'mac'>,
   tenant: string,
   readable: string,
 ): string {
-  return [tenantSetting, keyId, expires, backend, Buffer.byteLength(tenant), tenant + readable].join('\n');
+  return [tenantSetting, sealHeader(fields), Buffer.byteLength(tenant), tenant + readable].join('\n');
 }
 
 /** A seal: who made it, how long it is worth something, and on which backend. */
@@ -115,8 +118,12 @@ export interface Seal {
 }
 
 /** The value of the seal's setting. */
-export function sealText({ keyId, expires, backend, mac }: Seal): string {
-  return `${SEAL_VERSION}.${keyId}.${expires}.${backend}.${mac}`;
+export function sealText(seal: Seal): string {
+  return `${sealHeader(seal)}.${seal.mac}`;
+}
+
+function sealHeader({ keyId, expires, backend }: Omit<Seal, 'mac'>): string {
+  return `${SEAL_VERSION}.${keyId}.${expires}.${backend}`;
 }
 
 /** Whose are the objects, and who calls the functions. */
@@ -216,6 +223,10 @@ export function upsertSealKeySql(tenantSetting?: string): string {
  * session's decides nothing of what is called. The MACs are compared by their hashes: how long a comparison takes must not
  * tell how many bytes of a guess were right.
  *
+ * It runs with each statement, and most of what it takes is what PL/pgSQL does for each of its expressions in each
+ * transaction: so they are few, and what is wrong is found out afterwards. A table of a few keys is read faster than its
+ * index: the concatenation keeps PostgreSQL from using that.
+ *
  * A parallel worker is a backend of its own; its leader's process id is looked up where its own does not fit.
  */
 function verifyingFunctionSql(
@@ -224,45 +235,62 @@ function verifyingFunctionSql(
   tenantSetting: string,
   keyTable: string,
 ): string {
-  const setting = (name: string) => `pg_catalog.current_setting(${quoteLiteral(name)}, true)`;
-  const refuse = (message: string, hint: string, ...values: string[]) =>
-    `RAISE EXCEPTION ${[quoteLiteral(`${SEAL_REFUSED}: ${message}`), ...values].join(', ')} ` +
-    `USING ERRCODE = 'insufficient_privilege', HINT = ${quoteLiteral(hint)};`;
+  const setting = (name: string) => `current_setting(${quoteLiteral(name)}, true)`;
+  const message =
+    `${quoteLiteral(tenantSetting)} || chr(10) || left(seal, ${-MAC_CHARACTERS - 1}) || chr(10) || ` +
+    `octet_length(convert_to(tenant, 'UTF8')) || chr(10) || tenant || readable`;
+  const refuse = (condition: string, text: string, hint: string, ...values: string[]) => `
+  IF ${condition} THEN
+    RAISE EXCEPTION ${[quoteLiteral(`${SEAL_REFUSED}: ${text}`), ...values].join(', ')}
+      USING ERRCODE = 'insufficient_privilege', HINT = ${quoteLiteral(hint)};
+  END IF;`;
   const body = `
 DECLARE
   tenant CONSTANT text := ${setting(tenantSetting)};
   readable CONSTANT text := COALESCE(${setting(readableSettingOf(tenantSetting))}, '');
-  fields CONSTANT text[] := pg_catalog.string_to_array(${setting(sealSettingOf(tenantSetting))}, '.');
+  seal CONSTANT text := ${setting(sealSettingOf(tenantSetting))};
   inner_pad bytea;
   outer_pad bytea;
-  mac bytea;
+  mac text;
 BEGIN
   IF tenant IS NULL OR tenant = '' THEN
     RETURN NULL;
   END IF;
-  IF fields IS NULL OR pg_catalog.cardinality(fields) <> 5 OR fields[1] <> ${quoteLiteral(SEAL_VERSION)} THEN
-    ${refuse('the tenant was set without one.', 'Give the module (or isolateDataSource) the option `seal`; the setting alone does not make anybody a tenant.')}
-  END IF;
   SELECT k.inner_pad, k.outer_pad INTO inner_pad, outer_pad FROM ${keyTable} AS k
-    WHERE k.id = fields[2] AND (k.expires_at IS NULL OR k.expires_at > pg_catalog.clock_timestamp());
-  IF inner_pad IS NULL THEN
-    ${refuse('key "%" is unknown to the database, or has expired.', 'Give database and application the same keys: `rls-tenants seal-keys`.', 'fields[2]')}
+    WHERE k.id || '' = split_part(seal, '.', 2) AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp());
+  mac := encode(sha256(outer_pad || sha256(inner_pad || convert_to(${message}, 'UTF8'))), 'hex');
+  IF sha256(convert_to(mac, 'UTF8')) = sha256(convert_to(right(seal, ${MAC_CHARACTERS}), 'UTF8'))
+      AND split_part(seal, '.', 1) = ${quoteLiteral(SEAL_VERSION)}
+      AND split_part(seal, '.', 3)::bigint + ${SEAL_CLOCK_SKEW_SECONDS} >= date_part('epoch', clock_timestamp())
+      AND (split_part(seal, '.', 4) = '0' OR split_part(seal, '.', 4)::integer = pg_backend_pid()) THEN
+    RETURN ${result};
   END IF;
-  mac := pg_catalog.sha256(outer_pad || pg_catalog.sha256(inner_pad || pg_catalog.convert_to(
-    pg_catalog.concat_ws(pg_catalog.chr(10), ${quoteLiteral(tenantSetting)}, fields[2], fields[3], fields[4],
-      pg_catalog.octet_length(pg_catalog.convert_to(tenant, 'UTF8')), tenant || readable), 'UTF8')));
-  IF pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.encode(mac, 'hex'), 'UTF8'))
-      IS DISTINCT FROM pg_catalog.sha256(pg_catalog.convert_to(fields[5], 'UTF8')) THEN
-    ${refuse('it was made for something else, or with another key "%".', 'If nobody tampers with it, the application has another secret under this key id than the database: `rls-tenants seal-keys`.', 'fields[2]')}
-  END IF;
-  IF fields[3]::bigint + ${SEAL_CLOCK_SKEW_SECONDS} < pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) THEN
-    ${refuse('it expired at %.', `The statement came too late after its transaction carried it, or the clocks of application and database differ by more than ${SEAL_CLOCK_SKEW_SECONDS} seconds.`, 'pg_catalog.to_timestamp(fields[3]::bigint)')}
-  END IF;
-  IF fields[4] <> '0' AND fields[4]::integer <> pg_catalog.pg_backend_pid()
-    AND fields[4]::integer IS DISTINCT FROM (
-      SELECT a.leader_pid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a) THEN
-    ${refuse('it is bound to backend %, and this is backend %.', "A pooler sits between application and database: set `seal.backend` to 'unbound'.", 'fields[4]', 'pg_catalog.pg_backend_pid()')}
-  END IF;
+${refuse(
+  `seal IS NULL OR split_part(seal, '.', 1) <> ${quoteLiteral(SEAL_VERSION)}`,
+  'the tenant was set without a seal.',
+  'Give the module (or isolateDataSource) the option `seal`: the setting alone does not make anybody a tenant.',
+)}${refuse(
+    'inner_pad IS NULL',
+    'its key "%" is unknown to the database, or has expired.',
+    'Give database and application the same keys: `rls-tenants seal-keys`.',
+    "split_part(seal, '.', 2)",
+  )}${refuse(
+    `sha256(convert_to(mac, 'UTF8')) IS DISTINCT FROM sha256(convert_to(right(seal, ${MAC_CHARACTERS}), 'UTF8'))`,
+    'it was made for another tenant, or with another key "%".',
+    'If nobody tampers with it, the application has another secret under this key id than the database: `rls-tenants seal-keys`.',
+    "split_part(seal, '.', 2)",
+  )}${refuse(
+    `split_part(seal, '.', 3)::bigint + ${SEAL_CLOCK_SKEW_SECONDS} < date_part('epoch', clock_timestamp())`,
+    'it expired at %.',
+    `The statement ran long after its transaction carried it, or the clocks of application and database differ by more than ${SEAL_CLOCK_SKEW_SECONDS} seconds.`,
+    "to_timestamp(split_part(seal, '.', 3)::bigint)",
+  )}${refuse(
+    `split_part(seal, '.', 4)::integer IS DISTINCT FROM (SELECT a.leader_pid FROM pg_stat_get_activity(pg_backend_pid()) AS a)`,
+    'it is bound to backend %, and this is backend %.',
+    "A pooler sits between application and database: set `seal.backend` to 'unbound'.",
+    "split_part(seal, '.', 4)",
+    'pg_backend_pid()',
+  )}
   RETURN ${result};
 END`;
   return (
