@@ -5,14 +5,15 @@ export interface StatementPart {
   readonly position: number;
 }
 
-// What may hold a semicolon that ends no statement, a semicolon, or a word. In the order in which PostgreSQL's own lexer
-// tries them; whatever is not closed reaches to the end.
+// What may hold a semicolon that ends no statement, a semicolon, a word, or else a character. In the order in which
+// PostgreSQL's own lexer tries them. A doubled quote is the end of one literal and the beginning of the next.
 const TOKEN =
-  /--[^\r\n]*|\/\*|[eE]'(?:[^'\\]|\\[^]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|;|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/g;
+  /--[^\r\n]*|\/\*|[eE]'|['"]|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[;()]|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|\d+|\S/g;
 
 /**
- * The statements of a text, as the simple query protocol would run them, without those that are empty. The bodies of
- * SQL-standard functions (`BEGIN ATOMIC … END`) stay whole.
+ * The statements of a text, as the simple query protocol would run them, without those that are empty. What is in
+ * parentheses (`CREATE RULE … DO (…; …)`) and the bodies of SQL-standard functions (`BEGIN ATOMIC … END`) stay whole, as
+ * psql takes them.
  *
  * Isolation does not depend on it: PostgreSQL refuses a part that still holds two statements.
  */
@@ -20,36 +21,53 @@ export function splitStatements(text: string): StatementPart[] {
   if (!text.includes(';')) return [{ text, position: 0 }];
   const parts: StatementPart[] = [];
   let start = 0;
+  let position = 0;
+  let isEmpty = true;
   let words: string[] = [];
-  let depth = 0;
+  let bodies = 0;
+  let parentheses = 0;
   const end = (at: number) => {
-    if (words.length > 0 || /\S/.test(withoutComments(text.slice(start, at))))
-      parts.push({ text: text.slice(start, at), position: Array.from(text.slice(0, start)).length });
+    const part = text.slice(start, at);
+    if (!isEmpty) parts.push({ text: part, position });
+    position += lengthInCharacters(part) + 1;
     start = at + 1;
+    isEmpty = true;
     words = [];
-    depth = 0;
+    bodies = parentheses = 0;
   };
   TOKEN.lastIndex = 0;
   for (let match = TOKEN.exec(text); match; match = TOKEN.exec(text)) {
     const [token] = match;
-    if (token === ';') {
-      if (depth === 0) end(match.index);
-    } else if (token === '/*') {
-      TOKEN.lastIndex = endOfComment(text, TOKEN.lastIndex);
-    } else if (token.startsWith('$')) {
-      const close = text.indexOf(token, TOKEN.lastIndex);
-      TOKEN.lastIndex = close < 0 ? text.length : close + token.length;
-    } else if (/^[A-Za-z_\u0080-\uffff][^']*$/.test(token)) {
+    const from = TOKEN.lastIndex;
+    if (token.startsWith('--')) continue;
+    if (token === '/*') {
+      const close = endOfComment(text, from);
+      TOKEN.lastIndex = close ?? text.length;
+      if (close !== undefined) continue;
+    } else if (token === ';' && bodies === 0 && parentheses === 0) {
+      end(match.index);
+      continue;
+    }
+    isEmpty = false;
+    if (token === '(') parentheses++;
+    else if (token === ')') parentheses = Math.max(0, parentheses - 1);
+    else if (token === "'" || token === '"' || (token.startsWith('$') && token.length > 1))
+      TOKEN.lastIndex = endOfQuoted(text, from, token);
+    else if (token.endsWith("'")) TOKEN.lastIndex = endOfEscapeString(text, from);
+    else if (WORD.test(token)) {
       const word = token.toLowerCase();
-      if (word === 'begin' && isRoutine(words)) depth++;
-      else if (word === 'case' && depth > 0) depth++;
-      else if (word === 'end' && depth > 0) depth--;
+      if (parentheses === 0 && isRoutine(words)) {
+        if (word === 'begin' || (word === 'case' && bodies > 0)) bodies++;
+        else if (word === 'end' && bodies > 0) bodies--;
+      }
       if (words.length < ROUTINE_WORDS) words.push(word);
     }
   }
   end(text.length);
   return parts;
 }
+
+const WORD = /^[A-Za-z_\u0080-\uffff]/;
 
 /** `CREATE [OR REPLACE] FUNCTION | PROCEDURE`. */
 const ROUTINE_WORDS = 4;
@@ -58,8 +76,24 @@ function isRoutine(words: readonly string[]): boolean {
   return words[0] === 'create' && words.some((word) => word === 'function' || word === 'procedure');
 }
 
-/** Block comments nest. */
-function endOfComment(text: string, from: number): number {
+/** What is not closed reaches to the end. */
+function endOfQuoted(text: string, from: number, quote: string): number {
+  const close = text.indexOf(quote, from);
+  return close < 0 ? text.length : close + quote.length;
+}
+
+/** A literal goes on behind its closing quote if the next quote is on another line, and backslashes escape there too. */
+function endOfEscapeString(text: string, from: number): number {
+  const edge = /\\[^]?|'(?:(?:[ \t\f\v]*(?:--[^\r\n]*)?[\r\n](?:[ \t\r\n\f\v]|--[^\r\n]*[\r\n])*)?')?/g;
+  edge.lastIndex = from;
+  for (let match = edge.exec(text); match; match = edge.exec(text)) {
+    if (match[0] === "'") return edge.lastIndex;
+  }
+  return text.length;
+}
+
+/** Block comments nest. Undefined for one that is not closed. */
+function endOfComment(text: string, from: number): number | undefined {
   const edge = /\/\*|\*\//g;
   edge.lastIndex = from;
   let depth = 1;
@@ -67,13 +101,10 @@ function endOfComment(text: string, from: number): number {
     depth += match[0] === '/*' ? 1 : -1;
     if (depth === 0) return edge.lastIndex;
   }
-  return text.length;
+  return undefined;
 }
 
-function withoutComments(text: string): string {
-  let rest = text.replace(/--[^\r\n]*/g, '');
-  for (let at = rest.indexOf('/*'); at >= 0; at = rest.indexOf('/*')) {
-    rest = rest.slice(0, at) + rest.slice(endOfComment(rest, at + 2));
-  }
-  return rest;
+/** As PostgreSQL counts: a pair of surrogates is one. */
+function lengthInCharacters(text: string): number {
+  return text.length - (text.match(/[\ud800-\udbff][\udc00-\udfff]/g)?.length ?? 0);
 }
