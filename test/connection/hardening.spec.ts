@@ -45,6 +45,27 @@ describe('what applications do to a connection', () => {
     expect(bodies(await db.asSuperuser(BODIES))).toEqual(['a', 'b']);
   });
 
+  describe('a client that is given back in the middle of a transaction is thrown away', () => {
+    it.each(['BEGIN', 'BEGIN; SELECT nonsense'])(
+      'after %s: what the next caller writes is kept',
+      async (left) => {
+        const pool = poolOf(await db.isolated({}, { poolSize: 1 }));
+        const backend = async () =>
+          (await pool.query('SELECT pg_backend_pid() AS pid')).rows[0].pid as number;
+        const before = await tenantContext(A, backend);
+        const careless = await pool.connect();
+        await tenantContext(A, () => careless.query(left)).catch(() => {});
+        careless.release();
+
+        await tenantContext(B, () => pool.query("INSERT INTO note (body) VALUES ('kept')"));
+
+        expect(bodies(await db.asSuperuser("SELECT body FROM note WHERE body = 'kept'"))).toEqual(['kept']);
+        expect(await tenantContext(A, backend)).not.toBe(before);
+        await db.asSuperuser("DELETE FROM note WHERE body = 'kept'");
+      },
+    );
+  });
+
   describe('callbacks and listeners act for whoever issued the statement, not for whoever opened the connection', () => {
     let openedByA: pg.PoolClient;
     let seen: (resolve: (rows: string[]) => void, reject: (error: Error) => void) => void;

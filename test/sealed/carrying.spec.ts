@@ -110,13 +110,16 @@ it('carries for cursors, streams and COPY', async () => {
 it('shows no seal to other sessions of the role', async () => {
   const [one, other] = [await db.isolated(), await db.isolated()];
   const seen = await tenantContext(A, async () => {
-    const sleeping = one.query('SELECT pg_sleep(0.3) WHERE true');
-    const activity = await other.query<{ query: string }[]>(
-      'SELECT query FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()',
-    );
+    const sleeping = one.query('SELECT pg_sleep(0.5) WHERE true');
+    const texts: string[] = [];
+    while (!texts.some((text) => text.includes('pg_sleep'))) {
+      const activity = await other.query<{ query: string }[]>(
+        'SELECT query FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()',
+      );
+      texts.push(...activity.map(({ query }) => query));
+    }
     await sleeping;
-    return activity.map(({ query }) => query);
+    return texts;
   });
   expect(seen.join('\n')).not.toMatch(/[0-9a-f]{64}/);
-  expect(seen.join('\n')).toContain('pg_sleep'); // control
 });

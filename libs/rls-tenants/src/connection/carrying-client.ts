@@ -18,8 +18,7 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
   const carriesFor = client[CARRYING];
   if (carriesFor === isolation || (carriesFor && carriesFor === isolation.admins?.isolation)) return;
   const Query = queryClassOf(client.constructor);
-  if (carriesFor !== undefined || Query === undefined || client.connection === undefined)
-    throw cannotCarry();
+  if (carriesFor !== undefined || Query === undefined || client.connection === undefined) throw cannotCarry();
   client[CARRYING] = isolation;
 
   const { seal } = isolation.options;

@@ -3,7 +3,7 @@ import { currentTenantContext, withoutTenant } from '../context/tenant-context.j
 import { RlsConfigurationError } from '../errors.js';
 import { carryOn, queryClassOf } from './carrying-client.js';
 import type { Isolation } from './isolation.js';
-import type { PgPool, PoolConnectCallback } from './pg-internals.js';
+import type { PgClient, PgPool, PoolConnectCallback } from './pg-internals.js';
 
 /**
  * Makes every client of the pool carry from its first checkout: this covers what no subscriber sees (streams,
@@ -16,28 +16,58 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
   // A socket emits in the context it was opened in, for as long as it lives: it must not be the first caller's.
   const pools = withoutTenant(captureScope);
 
+  const connectClean = (callback: PoolConnectCallback): void => {
+    const carryFirst: PoolConnectCallback = (error, client, release) => {
+      if (!client) return callback(error, client, release);
+      whenAnswered(client, () => {
+        if (isInTransaction(client)) {
+          release(true);
+          return connectClean(callback);
+        }
+        carryOn(client, isolation);
+        callback(error, client, release);
+      });
+    };
+    pools(() => connect.call(pool, carryFirst));
+  };
+
   pool.connect = ((callback?: PoolConnectCallback) => {
     if (isolation.admins && currentTenantContext().kind === 'admin') {
       const admins = isolation.admins.pool();
       return callback === undefined ? admins.connect() : admins.connect(callback);
     }
     if (callback === undefined) {
-      return (
-        pools(() => connect.call(pool)) as ReturnType<PgPool['connect']> &
-          Promise<Parameters<typeof carryOn>[0]>
-      ).then((client) => {
-        carryOn(client, isolation);
-        return client;
+      return new Promise((resolve, reject) => {
+        connectClean((error, client) => (client ? resolve(client) : reject(error)));
       });
     }
     // The pool calls back in the context of whoever released the client.
     const inCallersContext = captureScope();
-    const carryFirst: PoolConnectCallback = (error, client, release) => {
-      if (client) carryOn(client, isolation);
-      inCallersContext(() => callback(error, client, release));
-    };
-    return pools(() => connect.call(pool, carryFirst));
+    connectClean((error, client, release) => inCallersContext(() => callback(error, client, release)));
+    return undefined;
   }) as PgPool['connect'];
+}
+
+/** A failed statement calls back before the server says what became of its transaction. */
+function whenAnswered(client: PgClient, then: () => void): void {
+  if (client.readyForQuery !== false || !client.getTransactionStatus) return then();
+  const { connection } = client;
+  const answered = () => {
+    connection.removeListener('readyForQuery', answered);
+    connection.removeListener('end', answered);
+    then();
+  };
+  connection.once('readyForQuery', answered);
+  connection.once('end', answered);
+}
+
+/**
+ * True for a client that was given back in the middle of a transaction, by mistake or by injected SQL: what the next
+ * caller does would be part of it, and lost with it. The pool throws such a client away.
+ */
+function isInTransaction(client: PgClient): boolean {
+  const status = client.getTransactionStatus?.();
+  return status === 'T' || status === 'E';
 }
 
 function noProtocolAccess(): RlsConfigurationError {

@@ -29,6 +29,8 @@ export interface PgConnection {
   execute(config: { portal?: string; rows?: number }): void;
   sync(): void;
   sendCopyFail: (reason: string) => void;
+  once(event: 'readyForQuery' | 'end', listener: () => void): unknown;
+  removeListener(event: 'readyForQuery' | 'end', listener: () => void): unknown;
   prependListener(
     event: 'readyForQuery',
     listener: (message: { status: TransactionStatus }) => void,
@@ -78,6 +80,8 @@ export interface PgClient {
   pipeline?: boolean;
   /** Of the backend, as the server (or a pooler) said when the client connected. */
   processID?: number | null;
+  /** False while the server has not said that it takes the next statement. */
+  readyForQuery?: boolean;
   /** Since pg 8.21; before, the status is read off ReadyForQuery. */
   getTransactionStatus?(): TransactionStatus | null;
   query(config: unknown, values?: unknown, callback?: unknown): unknown;
@@ -87,7 +91,7 @@ export interface PgClient {
 export type PoolConnectCallback = (
   error: Error | undefined,
   client: PgClient | undefined,
-  release: unknown,
+  release: (destroy?: boolean) => void,
 ) => void;
 
 export interface PgPool {
