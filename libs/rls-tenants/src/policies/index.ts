@@ -13,3 +13,4 @@ export * from './live-index.js';
 export * from './live-constraints.js';
 export * from './partitions.js';
 export * from './live-policies.js';
+export * from './live-seal.js';

@@ -147,30 +147,58 @@ export function installSealSql(installation: SealInstallation): string[] {
   const callers = rolesOf(installation);
   return [
     `CREATE SCHEMA ${schema}`,
-    `REVOKE ALL ON SCHEMA ${schema} FROM PUBLIC`,
     `CREATE TABLE ${keyTable} (id text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9_-]{1,32}$'), ` +
       `inner_pad bytea NOT NULL CHECK (octet_length(inner_pad) = ${BLOCK_BYTES}), ` +
       `outer_pad bytea NOT NULL CHECK (octet_length(outer_pad) = ${BLOCK_BYTES}), ` +
       `expires_at timestamptz, created_at timestamptz NOT NULL DEFAULT now())`,
-    `REVOKE ALL ON ${keyTable} FROM PUBLIC, ${callers}`,
+    revokeDefaultsSql(schema, keyTable),
     `COMMENT ON TABLE ${keyTable} IS 'nestjs-rls-tenants: keys of the tenant seal; nobody but the owner may read them'`,
     ...sealFunctionsSql(installation),
     `GRANT USAGE ON SCHEMA ${schema} TO ${callers}`,
   ];
 }
 
-/** Makes the verifying functions, or replaces them by those of this version of the library. */
+/** Takes from everybody but the owner what default privileges gave on the schema and the table of keys. */
+function revokeDefaultsSql(schema: string, keyTable: string): string {
+  const object = (kind: string, name: string) => quoteLiteral(`${kind} ${name}`);
+  const body = `
+DECLARE statement text;
+BEGIN
+  FOR statement IN
+    SELECT format('REVOKE ALL ON %s FROM %s', object, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END)
+    FROM (SELECT ${object('SCHEMA', schema)} AS object, nspowner AS owner, (aclexplode(nspacl)).grantee
+          FROM pg_namespace WHERE oid = ${quoteLiteral(schema)}::regnamespace
+          UNION SELECT ${object('TABLE', keyTable)}, relowner, (aclexplode(relacl)).grantee
+          FROM pg_class WHERE oid = ${quoteLiteral(keyTable)}::regclass) AS granted
+    WHERE grantee <> owner
+  LOOP
+    EXECUTE statement;
+  END LOOP;
+END`;
+  return `DO ${quoteLiteral(body)}`;
+}
+
+/** Makes the verifying functions, and lets the roles of an installation call them. */
 export function sealFunctionsSql(installation: SealInstallation): string[] {
-  const { tenantSetting = DEFAULT_TENANT_SETTING } = installation;
-  const objects = sealObjectsOf(tenantSetting);
+  const { currentTenant, readableTenants } = sealObjectsOf(installation.tenantSetting);
   const callers = rolesOf(installation);
+  return [
+    ...replaceSealFunctionsSql(installation.tenantSetting),
+    ...[currentTenant, readableTenants].flatMap((signature) => [
+      `REVOKE ALL ON FUNCTION ${signature} FROM PUBLIC`,
+      `GRANT EXECUTE ON FUNCTION ${signature} TO ${callers}`,
+    ]),
+  ];
+}
+
+/** Makes the verifying functions those of this version of the library. Whose they are and who calls them stays. */
+export function replaceSealFunctionsSql(tenantSetting = DEFAULT_TENANT_SETTING): string[] {
+  const objects = sealObjectsOf(tenantSetting);
   return [
     [objects.currentTenant, 'tenant'] as const,
     [objects.readableTenants, 'tenant || readable'] as const,
   ].flatMap(([signature, result]) => [
     verifyingFunctionSql(signature, result, tenantSetting, objects.keyTable),
-    `REVOKE ALL ON FUNCTION ${signature} FROM PUBLIC`,
-    `GRANT EXECUTE ON FUNCTION ${signature} TO ${callers}`,
     `COMMENT ON FUNCTION ${signature} IS ${quoteLiteral(`nestjs-rls-tenants: tenant seal, version ${SEAL_VERSION}`)}`,
   ]);
 }

@@ -137,9 +137,14 @@ export function createPolicySql(
 ): string {
   const on = command === undefined ? '' : ` FOR ${command}`;
   const to = role === undefined ? '' : ` TO ${quoteRole(role)}`;
+  return `CREATE POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}${on}${to}${predicateSql(predicate, command)}`;
+}
+
+/** The predicate where the command has one: for the rows that are seen, and for those that are written. */
+function predicateSql(predicate: string, command: PolicyCommand | undefined): string {
   const using = command === 'INSERT' ? '' : ` USING (${predicate})`;
   const check = command === 'SELECT' || command === 'DELETE' ? '' : ` WITH CHECK (${predicate})`;
-  return `CREATE POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}${on}${to}${using}${check}`;
+  return using + check;
 }
 
 /** Drops one policy of a table. */
@@ -158,8 +163,13 @@ export function commentOnPolicySql(table: string, policyName: string, comment: s
 }
 
 /** Gives a policy another predicate in one statement, so that the table is never without its policy. */
-export function alterPolicySql(table: string, policyName: string, predicate: string): string {
-  return `ALTER POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)} USING (${predicate}) WITH CHECK (${predicate})`;
+export function alterPolicySql(
+  table: string,
+  policyName: string,
+  predicate: string,
+  command?: PolicyCommand,
+): string {
+  return `ALTER POLICY ${quoteIdentifier(policyName)} ON ${quoteTable(table)}${predicateSql(predicate, command)}`;
 }
 
 /** ENABLE, FORCE, the policy that admits tenants by `predicate`, and the admin policy. */
