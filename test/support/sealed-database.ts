@@ -41,7 +41,14 @@ export async function createSealedDatabase(
   entities: NonNullable<DataSourceOptions['entities']>,
   tenantIdType: IsolationOptions['tenantIdType'] = 'uuid',
 ): Promise<SealedDatabase> {
-  const db = await createProtectedDatabase(entities, tenantIdType);
+  return sealDatabase(await createProtectedDatabase(entities, tenantIdType), tenantIdType);
+}
+
+/** Seals a protected database; dropping the one drops the other. */
+export async function sealDatabase(
+  db: ProtectedDatabase,
+  tenantIdType: IsolationOptions['tenantIdType'] = 'uuid',
+): Promise<SealedDatabase> {
   const { app, admin } = db.roles;
   const adminLogin = `admin_login_${randomUUID().slice(0, 8)}`;
   await db.asSuperuser(
