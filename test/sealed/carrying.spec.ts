@@ -53,6 +53,17 @@ it('refuses the setting alone', async () => {
   ).rejects.toMatchObject({ code: '42501', message: expect.stringMatching(/^Seal refused/) });
 });
 
+it('asks the migration role for no seal: its admin policy admits it to all rows', async () => {
+  const rows = await db.as<{ body: string }>(
+    'migrator',
+    `SELECT set_config('rls.current_tenant', '${B}', false);
+     INSERT INTO note (body) VALUES ('filled by default');
+     ${SELECT}`,
+  );
+  expect(bodies(rows)).toEqual(['of A', 'of B', 'filled by default']);
+  await db.asSuperuser("DELETE FROM note WHERE body = 'filled by default'");
+});
+
 it('carries in transactions, with savepoints that go back to another tenant', async () => {
   await tenantContext(A, () =>
     dataSource.transaction(async (manager) => {
