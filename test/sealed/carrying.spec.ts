@@ -118,6 +118,18 @@ it('carries for cursors, streams and COPY', async () => {
   });
 });
 
+it.each([
+  'COPY country (name) FROM STDIN',
+  `${SELECT}; COPY country (name) FROM STDIN`,
+  `COPY country (name) FROM STDIN; ${SELECT}`,
+])('a COPY without data fails and leaves the connection usable: %s', async (text) => {
+  const one = await db.isolated({}, { poolSize: 1 });
+  await tenantContext(A, async () => {
+    await expect(poolOf(one).query(text)).rejects.toMatchObject({ severity: 'ERROR' });
+    for (let again = 0; again < 3; again++) expect(bodies(await one.query(SELECT))).toEqual(['of A']);
+  });
+});
+
 it('shows no seal to other sessions of the role', async () => {
   const [one, other] = [await db.isolated(), await db.isolated()];
   const seen = await tenantContext(A, async () => {

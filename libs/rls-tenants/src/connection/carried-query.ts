@@ -131,6 +131,12 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       if (this.hiddenName !== undefined) this.name = this.hiddenName;
     }
 
+    /** COPY FROM, whose data nobody has: node-postgres ends it, and the Sync that followed it was read as part of that. */
+    override handleCopyInResponse(connection: PgConnection): void {
+      super.handleCopyInResponse(connection);
+      if (this.front?.sealed && this.parts.length <= 1) connection.sync();
+    }
+
     override handleError(error: PgServerError, connection: PgConnection): void {
       if (!this.swallowing) violated(connection, error, this.state);
       if (!this.front || !isAnswer(error)) return super.handleError(error, connection);

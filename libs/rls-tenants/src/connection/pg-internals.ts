@@ -70,6 +70,7 @@ export interface PgQuery extends Submittable {
   handleDataRow(message: PgDataRow): void;
   handleCommandComplete(message: PgCommandComplete, connection: PgConnection): void;
   handleEmptyQuery(connection: PgConnection): void;
+  handleCopyInResponse(connection: PgConnection): void;
   handleError(error: PgServerError, connection: PgConnection): void;
 }
 

@@ -89,7 +89,7 @@ export class Sealer {
     try {
       this.keys = checkSealKeys(await keys());
       this.failure = undefined;
-      if (this.keys.find(isValid)?.id !== this.signing.id) this.renew();
+      this.renew(); // an answer may have changed the key that signs, or when it expires
     } catch (error) {
       this.failure = error;
       process.emitWarning(
