@@ -71,7 +71,7 @@ export function checkSealKeys(keys: readonly SealKey[]): SealKey[] {
         'Use random bytes: `rls-tenants seal-keys --generate` makes them.',
       );
     }
-    if (key.expiresAt !== undefined && Number.isNaN(key.expiresAt.getTime())) {
+    if (key.expiresAt !== undefined && !isDate(key.expiresAt)) {
       throw new RlsConfigurationError(
         `Key "${key.id}" of the tenant seal expires at no date.`,
         'Write the date as ISO 8601: 2027-01-31 or 2027-01-31T12:00:00Z.',
@@ -100,4 +100,8 @@ function parseSealKey(entry: string, where: string): SealKey {
     secret: Buffer.from(secret, 'base64'),
     ...(expires.length > 0 && { expiresAt: new Date(expires.join(':')) }),
   };
+}
+
+function isDate(value: unknown): boolean {
+  return value instanceof Date && !Number.isNaN(value.getTime());
 }

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { withoutTenant } from '../context/tenant-context.js';
 import { RlsConfigurationError } from '../errors.js';
 import { sealMessage, sealObjectsOf, sealText } from '../policies/index.js';
 import { checkSealKeys, type SealKey, type SealOptions } from './seal.options.js';
@@ -36,7 +37,7 @@ export class Sealer {
         `It is a number of seconds, ${SHORTEST_LIFETIME_SECONDS} at least.`,
       );
     }
-    const known = checkSealKeys(typeof keys === 'function' ? await keys() : keys);
+    const known = checkSealKeys(typeof keys === 'function' ? await withoutTenant(keys) : keys);
     if (!known.some(isValid)) throw allExpired(known);
     return new Sealer(options, tenantSetting, lifetime * 1000, known);
   }
@@ -87,7 +88,8 @@ export class Sealer {
     if (typeof keys !== 'function' || this.asking) return;
     this.asking = true;
     try {
-      this.keys = checkSealKeys(await keys());
+      // Not for the tenant whose statement happened to find the answer too old.
+      this.keys = checkSealKeys(await withoutTenant(keys));
       this.failure = undefined;
       this.renew(); // an answer may have changed the key that signs, or when it expires
     } catch (error) {
