@@ -83,6 +83,22 @@ export function sealedTenantSql(tenantIdType: TenantIdType, tenantSetting?: stri
   return `(SELECT ${castSql(sealObjectsOf(tenantSetting).currentTenant, tenantIdType)})`;
 }
 
+/**
+ * The predicate of a sealed policy: `"tenant_id" = ANY (ARRAY[(SELECT "rls"."current_tenant"()::uuid)])`.
+ *
+ * Not plain equality, which PostgreSQL takes as leave to compare with something else: beside a statement's own
+ * `tenant_id = current_setting('x')` it would check the seal once, and then look for rows by that setting alone, which the
+ * statement can change half-way. What ANY compares joins no such class of equals, and is an index condition all the same.
+ * Test: test/sealed/equality-classes.spec.ts.
+ */
+export function sealedTenantPredicateSql(
+  tenantColumn: string,
+  tenantIdType: TenantIdType,
+  tenantSetting?: string,
+): string {
+  return `${quoteIdentifier(tenantColumn)} = ANY (ARRAY[${sealedTenantSql(tenantIdType, tenantSetting)}])`;
+}
+
 /** The counterpart of `readableTenantsSql`: the array, if the seal vouches for the tenant and for what its set reads. */
 export function sealedReadableTenantsSql(
   tenantIdType: TenantIdType,

@@ -9,7 +9,7 @@ import {
   quoteRole,
   quoteTable,
 } from './identifiers.js';
-import { sealedReadableTenantsSql, sealedTenantSql } from './seal.js';
+import { sealedReadableTenantsSql, sealedTenantPredicateSql } from './seal.js';
 import { currentTenantSql, readableTenantsSql, tenantPredicateSql } from './tenant-expression.js';
 
 export const DEFAULT_TENANT_COLUMN = 'tenant_id';
@@ -63,11 +63,15 @@ export function joinTablePolicyName(joinTable: string): string {
 }
 
 /** The predicate of a tenant table's policy, for USING and WITH CHECK alike. */
-export function tenantTablePredicate(table: TenantTable): string {
-  return tenantPredicateSql(
-    table.tenantColumn ?? DEFAULT_TENANT_COLUMN,
-    (table.sealed ? sealedTenantSql : currentTenantSql)(table.tenantIdType, table.tenantSetting),
-  );
+export function tenantTablePredicate({
+  tenantColumn = DEFAULT_TENANT_COLUMN,
+  tenantIdType,
+  tenantSetting,
+  sealed = false,
+}: TenantTable): string {
+  return sealed
+    ? sealedTenantPredicateSql(tenantColumn, tenantIdType, tenantSetting)
+    : tenantPredicateSql(tenantColumn, currentTenantSql(tenantIdType, tenantSetting));
 }
 
 /** True where a tenant may read more than its own rows, so that the table has a policy for each command. */
