@@ -323,7 +323,8 @@ describe('the lock', () => {
       {
         application: expect.stringMatching(/^rls-tenants migrate \(pid \d+ on /),
         role: db.roles.migrator,
-        state: 'idle',
+        // In no transaction; active in the moments in which it looks for whom its migration waits.
+        state: expect.stringMatching(/^(?:idle|active)$/),
       },
     ]);
     expect(await counted()).toEqual([{ n: 1 }]);
