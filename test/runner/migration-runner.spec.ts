@@ -485,11 +485,15 @@ describe('fake', () => {
 });
 
 describe('status', () => {
+  it('makes nothing', async () => {
+    await (await runnerOf([count])).status();
+    expect(await db.asSuperuser(`SELECT to_regclass('migrations') AS made`)).toEqual([{ made: null }]);
+  });
+
   it('lists applied, pending and missing ones, and flags those that come too late', async () => {
     const late = migration('Late1759999999999', sql('SELECT 1'));
     const gone = migration('Gone1760000000003', sql('SELECT 1'));
     expect(await (await runnerOf([count])).status()).toMatchObject([{ state: 'pending', outOfOrder: false }]);
-    expect(await db.asSuperuser(`SELECT to_regclass('migrations') AS made`)).toEqual([{ made: null }]);
     await (await runnerOf([count, gone])).run();
     expect(
       await (await runnerOf([late, count, migration('New1760000000004', sql('SELECT 1'))])).status(),
