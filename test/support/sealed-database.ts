@@ -7,12 +7,13 @@ import {
 } from '../../libs/rls-tenants/src/connection/index.js';
 import { tenantTablesOf } from '../../libs/rls-tenants/src/entities/index.js';
 import {
-  alterPolicySql,
+  createPolicySql,
+  dropPolicySql,
   installSealSql,
   joinTablePolicyName,
   sealKeyPads,
+  tenantPolicies,
   tenantPolicyName,
-  tenantTablePredicate,
   upsertSealKeySql,
 } from '../../libs/rls-tenants/src/policies/index.js';
 import {
@@ -64,9 +65,14 @@ export async function sealDatabase(
   const plain = await db.plain();
   for (const sql of installSealSql({ appRole: app, adminRole: admin })) await db.as('migrator', sql);
   for (const table of tenantTablesOf(plain)) {
-    const name = (table.kind === 'entity' ? tenantPolicyName : joinTablePolicyName)(table.table);
-    const predicate = tenantTablePredicate({ ...table, sealed: true });
-    await db.as('migrator', alterPolicySql(table.table, name, predicate));
+    const policyName = (table.kind === 'entity' ? tenantPolicyName : joinTablePolicyName)(table.table);
+    for (const { name, predicate, command } of tenantPolicies({ ...table, sealed: true }, policyName)) {
+      await db.as(
+        'migrator',
+        `${dropPolicySql(table.table, name)};
+         ${createPolicySql(table.table, name, predicate, undefined, command)}`,
+      );
+    }
   }
   await plain.destroy();
   const key = newSealKey('first');

@@ -18,7 +18,7 @@ import {
 /** What the seal of today is called in its first field, and in the comments on what verifies it. */
 export const SEAL_VERSION = '1';
 
-/** Seconds that the clocks of application and PostgreSQL may differ. */
+/** Seconds that the clocks of application and PostgreSQL may differ: seals and keys are taken for so much longer. */
 export const SEAL_CLOCK_SKEW_SECONDS = 30;
 
 /** What all exceptions of the verifying functions begin with; they have SQLSTATE 42501 and a hint. */
@@ -54,7 +54,8 @@ export function sealSettingOf(tenantSetting: string): string {
  */
 export function sealObjectsOf(tenantSetting = DEFAULT_TENANT_SETTING): SealObjects {
   const [prefix = '', name = '', ...more] = checkSettingName(tenantSetting).split('.');
-  if (more.length > 0 || name === 'seal' || name === READABLE || name === KEY_TABLE) {
+  // Names of settings have no case.
+  if (more.length > 0 || ['seal', READABLE, KEY_TABLE].includes(name.toLowerCase())) {
     throw new RlsConfigurationError(
       `The tenant setting ${tenantSetting} cannot be sealed.`,
       `Name it like ${DEFAULT_TENANT_SETTING}: a prefix, a dot, and a name other than seal, ${READABLE} and ${KEY_TABLE}.`,
@@ -301,7 +302,7 @@ BEGIN
     RETURN NULL;
   END IF;
   SELECT k.inner_pad, k.outer_pad INTO inner_pad, outer_pad FROM ${keyTable} AS k
-    WHERE k.id || '' = split_part(seal, '.', 2) AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp());
+    WHERE k.id || '' = split_part(seal, '.', 2) AND (k.expires_at IS NULL OR k.expires_at + interval '${SEAL_CLOCK_SKEW_SECONDS} seconds' > clock_timestamp());
   mac := encode(sha256(outer_pad || sha256(inner_pad || convert_to(${message}, 'UTF8'))), 'hex');
   IF sha256(convert_to(mac, 'UTF8')) = sha256(convert_to(right(seal, ${MAC_CHARACTERS}), 'UTF8'))
       AND split_part(seal, '.', 1) = ${quoteLiteral(SEAL_VERSION)}
