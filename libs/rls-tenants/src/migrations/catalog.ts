@@ -7,6 +7,7 @@ import {
   SEQUENCE_PRIVILEGES,
   TABLE_PRIVILEGES,
   type Grant,
+  type PolicyCommand,
   type TableName,
   type TablePrivilege,
 } from '../policies/index.js';
@@ -76,6 +77,33 @@ export async function policyOf(
     [quoteTable(table), policyName],
   );
   return policy;
+}
+
+/** A policy as PostgreSQL prints it. */
+export interface LivePolicy {
+  readonly name: string;
+  readonly command: PolicyCommand | 'ALL';
+  readonly using: string | null;
+  /** Without WITH CHECK, the rows that may be written are those of USING. */
+  readonly withCheck: string | null;
+}
+
+/** The policies of a table that have these names, by name. */
+export function policiesOf(
+  queryRunner: QueryRunner,
+  table: string,
+  names: readonly string[],
+): Promise<LivePolicy[]> {
+  return select(
+    queryRunner,
+    `SELECT polname::text AS name, command, pg_get_expr(polqual, polrelid) AS using,
+       CASE WHEN command IN ('ALL', 'UPDATE', 'INSERT')
+         THEN coalesce(pg_get_expr(polwithcheck, polrelid), pg_get_expr(polqual, polrelid)) END AS "withCheck"
+     FROM pg_policy, LATERAL (SELECT CASE polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+       WHEN 'd' THEN 'DELETE' ELSE 'ALL' END AS command) AS named
+     WHERE polrelid = to_regclass($1) AND polname = ANY($2) ORDER BY polname`,
+    [quoteTable(table), names],
+  );
 }
 
 /** How a foreign key is declared, with the actions as pg_constraint abbreviates them. */
@@ -183,7 +211,8 @@ function serialSequencesOf(queryRunner: QueryRunner, table: string): Promise<Tab
   );
 }
 
-async function checkRolesExist(queryRunner: QueryRunner, roles: readonly string[]): Promise<void> {
+/** @throws RlsConfigurationError if a role does not exist. */
+export async function checkRolesExist(queryRunner: QueryRunner, roles: readonly string[]): Promise<void> {
   const found = await select<{ name: string }>(
     queryRunner,
     'SELECT rolname::text AS name FROM pg_roles WHERE rolname = ANY($1)',

@@ -73,3 +73,14 @@ export {
 export { withRlsDisabled } from './with-rls-disabled.js';
 export type { PartitionBound, PartitionValue } from '../policies/index.js';
 export type { FormerPolicy } from '../policies/index.js';
+export { installSeal, removeSeal } from './operations/install-seal.operation.js';
+export { upgradeSeal, type UpgradeSealOptions } from './operations/upgrade-seal.operation.js';
+export { sealKeys, type SealKeysOptions } from './operations/seal-keys.operation.js';
+export {
+  sealJoinTable,
+  sealTable,
+  type SealJoinTableOptions,
+  type SealTableOptions,
+} from './operations/seal-table.operation.js';
+export type { SealInstallation } from '../policies/index.js';
+export { sealKeysFromEnvironment, type SealKey } from '../connection/index.js';

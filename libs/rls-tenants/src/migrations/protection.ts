@@ -16,6 +16,7 @@ import {
 } from '../policies/index.js';
 import { commentOf, defaultOf, grantsFor, lackingOf, rlsStateOf } from './catalog.js';
 import { runAll } from './rls-operation.js';
+import { checkSealInstalled } from './seal.js';
 
 /** Everything the operations that protect a table differ in. */
 export interface Protection {
@@ -26,6 +27,10 @@ export interface Protection {
   appRole: string;
   /** The table's own tenant column, whose default reads the tenant setting. */
   tenantColumn?: TenantTable;
+  /** Whether the policies ask for the seal of the tenant setting, which must be installed then. */
+  sealed?: boolean | undefined;
+  /** Default `'rls.current_tenant'`. */
+  tenantSetting?: string | undefined;
 }
 
 /**
@@ -45,7 +50,8 @@ const NOTHING: Added = { tenantDefault: false, grants: [] };
  * Enables and forces row-level security, creates the policies, fills the tenant column by default, and grants the app
  * role and the admin role what serving requests takes.
  *
- * @throws RlsConfigurationError if the table already has row-level security, or the tenant column another default.
+ * @throws RlsConfigurationError if the table already has row-level security, or the tenant column another default, or if
+ * the policies ask for a seal that is not installed.
  */
 export async function protect(queryRunner: QueryRunner, protection: Protection): Promise<void> {
   const { table, policies, adminRole = DEFAULT_ADMIN_ROLE, appRole } = protection;
@@ -54,6 +60,13 @@ export async function protect(queryRunner: QueryRunner, protection: Protection):
     throw new RlsConfigurationError(
       `Table "${table}" already has row-level security.`,
       'Drop its policies and disable it in an operation of its own first, so that its down() can restore them.',
+    );
+  }
+  if (protection.sealed) {
+    await checkSealInstalled(
+      queryRunner,
+      `protect table "${table}" by sealed policies`,
+      protection.tenantSetting,
     );
   }
   await runAll(queryRunner, protectByPoliciesSql(table, policies, adminRole));

@@ -15,6 +15,7 @@ import {
 } from '../../policies/index.js';
 import { defaultOf, policyOf } from '../catalog.js';
 import { operation, runAll, type RlsOperation } from '../rls-operation.js';
+import { checkNotSealed, checkSealUsable } from '../seal.js';
 
 /** A tenant policy to change. */
 export interface AlterTenantPolicyOptions extends Omit<TenantTable, 'adminRole' | 'tenantSetting'> {
@@ -31,9 +32,11 @@ export interface AlterTenantPolicyOptions extends Omit<TenantTable, 'adminRole' 
  * another shape, with ALTER POLICY: the table is never without its policy. `down` restores the former one.
  *
  * The policy must be for all commands. Whom it is for, other policies, and whether row-level security is forced stay as
- * they are.
+ * they are. With `sealed` it asks for the seal of the setting, after and, where `from` is a setting, before; `sealTable`
+ * takes a policy from the plain form to the sealed one.
  *
- * @throws RlsConfigurationError if the former policy of another shape is not as stated: `down` could not restore it.
+ * @throws RlsConfigurationError if the former policy of another shape is not as stated: `down` could not restore it; or if
+ * it shall be `sealed`, and the seal is not installed or has no key that is valid now.
  */
 export function alterTenantPolicy(options: AlterTenantPolicyOptions): RlsOperation {
   const { table, from } = options;
@@ -45,6 +48,8 @@ export function alterTenantPolicy(options: AlterTenantPolicyOptions): RlsOperati
   return operation(
     `make the policy of table "${table}" read ${options.to}`,
     async (queryRunner) => {
+      if (options.sealed) await checkSealUsable(queryRunner, `seal table "${table}"`, options.to);
+      else if (typeof from === 'string') await checkNotSealed(queryRunner, table, policyName, from);
       if (typeof from !== 'string') await checkFormer(queryRunner, options, policyName, from);
       await runAll(queryRunner, alter(options.to));
     },

@@ -112,6 +112,8 @@ function protectWith(
     adminRole: options.adminRole,
     appRole: options.appRole,
     ...(tenantColumn && { tenantColumn }),
+    sealed: options.sealed,
+    tenantSetting: options.tenantSetting,
   };
   return operation(
     `protect join table "${options.joinTable}"`,

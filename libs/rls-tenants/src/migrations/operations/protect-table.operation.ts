@@ -10,8 +10,9 @@ export interface ProtectTableOptions extends TenantTable {
 
 /**
  * Protects a table whose tenant column exists: enables and forces row-level security, creates the tenant policy (one for
- * each command, if `readableBySet` or `sharedTenant` is given) and the admin policy, makes the tenant setting the tenant column's default, and grants the app role and the admin role what
- * they lack. `down` takes back what `up` added, and nothing else.
+ * each command, if `readableBySet` or `sharedTenant` is given) and the admin policy, makes the tenant setting the tenant
+ * column's default, and grants the app role and the admin role what they lack. `down` takes back what `up` added, and
+ * nothing else. With `sealed` the policies ask for the seal from the start; `sealTable` is for tables that have plain ones.
  */
 export function protectTable(options: ProtectTableOptions): RlsOperation {
   const protection = protectionOf(options);
@@ -42,5 +43,7 @@ function protectionOf(options: ProtectTableOptions): Protection {
     adminRole: options.adminRole,
     appRole: options.appRole,
     tenantColumn: options,
+    sealed: options.sealed,
+    tenantSetting: options.tenantSetting,
   };
 }

@@ -20,6 +20,7 @@ import { withAllRows } from '../admission.js';
 import { liveTable } from '../live-index.js';
 import { briefly } from '../outside-transaction.js';
 import { operation, runAll, type RlsOperation } from '../rls-operation.js';
+import { checkSealInstalled } from '../seal.js';
 
 /** A partition to add. */
 export interface ProtectedPartitionOptions extends Omit<TenantTable, 'table'> {
@@ -44,7 +45,8 @@ interface FoundPartition {
  * partition. The app role gets no privilege on it, not even one that default privileges give. Readers and writers of the
  * partitioned table go on; only a DEFAULT partition is locked and scanned. `down` drops the partition if it is empty.
  *
- * @throws RlsConfigurationError if a table of that name is not this partition, or, in `down`, if it holds rows.
+ * @throws RlsConfigurationError if a table of that name is not this partition, if it is `sealed` and the seal is not
+ * installed, or, in `down`, if it holds rows.
  */
 export function protectedPartition(options: ProtectedPartitionOptions): RlsOperation {
   const { parent, name } = options;
@@ -54,6 +56,9 @@ export function protectedPartition(options: ProtectedPartitionOptions): RlsOpera
       await liveTable(queryRunner, parent);
       const found = await partitionOf(queryRunner, parent, name);
       if (found) return checkSamePartition(queryRunner, options, found);
+      if (options.sealed) {
+        await checkSealInstalled(queryRunner, `add sealed partition "${name}"`, options.tenantSetting);
+      }
       await briefly(queryRunner, (inner) => runAll(inner, partitionSql(options)));
     },
     async (queryRunner) => {
