@@ -149,6 +149,7 @@ describe('RLS003 runtime-role-can-escalate', () => {
         auditsOwnConnection: true,
         roles: new Map([app, ...roles].map((one) => [one.name, one])),
         settings: [],
+        seals: [],
         table: () => undefined,
         tableAt: () => undefined,
         database: undefined,

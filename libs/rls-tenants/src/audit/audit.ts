@@ -24,6 +24,7 @@ import { sortFindings, type Finding } from './finding.js';
 import type { CatalogRelation } from './database-catalog.js';
 import type { ProbeReport } from './probe/probe.js';
 import { recogniseTenantTables } from './recognised-tables.js';
+import { asSealed } from './seal.js';
 import { reportRoles, type ReportedRoles } from './reported-roles.js';
 import type { AuditedTable, Rule, RuleContext } from './rule.js';
 import { AUDIT_RULES } from './rules/index.js';
@@ -216,13 +217,20 @@ async function examine(
     role: options.role,
     adminRoles,
     settings: [...settings, ...readableSettingsOf(tables)],
+    tenantSettings: settings,
     scope: options.scope ?? 'database',
     schemas: options.schemas,
   });
   const declared = tables.map((table): AuditedTable => {
     const live = catalog.table(table.table);
     const path = pathOf(table, live);
-    return { declared: table, live, path, adminRole: adminRoleOf(table), recognised: false };
+    return {
+      declared: asSealed(table, live, catalog),
+      live,
+      path,
+      adminRole: adminRoleOf(table),
+      recognised: false,
+    };
   });
   const context: RuleContext = {
     adminRoles,
@@ -251,7 +259,7 @@ function wholeScope(
   const tables = [
     ...declared,
     ...recognised.map(({ table, live, listed }): AuditedTable => ({
-      declared: table,
+      declared: asSealed(table, live, catalog),
       live,
       path: table.table,
       adminRole: options.adminRole,

@@ -65,7 +65,7 @@ export const COLUMNS_SQL = `
    ORDER BY attrelid, attnum`;
 
 /**
- * $1 table oids, $2 the audited role. A policy applies to a role that inherits the role it names. What is pinned in
+ * $1 table oids, $2 the audited role, $3 oids of the functions that verify seals. A policy applies to a role that inherits the role it names. What is pinned in
  * pg_catalog leaves no pg_depend row, so a dependency on anything but tables and roles is on somebody's own function,
  * operator, type or collation; the deparser does not show the operator of NULLIF.
  */
@@ -77,7 +77,8 @@ export const POLICIES_SQL = `
          pg_get_expr(p.polwithcheck, p.polrelid) AS "withCheck",
          EXISTS (SELECT FROM pg_depend d
                   WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
-                    AND d.refclassid NOT IN ('pg_class'::regclass, 'pg_authid'::regclass)) AS "usesOwnCode",
+                    AND d.refclassid NOT IN ('pg_class'::regclass, 'pg_authid'::regclass)
+                    AND NOT (d.refclassid = 'pg_proc'::regclass AND d.refobjid = ANY ($3::oid[]))) AS "usesOwnCode",
          EXISTS (SELECT FROM unnest(p.polroles) AS r
                   WHERE CASE WHEN r = 0 THEN true ELSE pg_has_role($2::oid, r, 'USAGE') END) AS "appliesToAppRole"
     FROM pg_policy p

@@ -22,6 +22,7 @@ import {
   type DatabaseCatalog,
 } from './database-catalog.js';
 import { RELATIONS_SQL } from './database-catalog.sql.js';
+import { readSeals, type CatalogSeal } from './seal-catalog.js';
 
 /** Runs one statement on one dedicated connection and gives its rows. */
 export type CatalogQuery = (sql: string, parameters?: unknown[]) => Promise<unknown>;
@@ -77,7 +78,7 @@ export interface CatalogPolicy {
   readonly roles: readonly string[];
   readonly using: string | null;
   readonly withCheck: string | null;
-  /** It depends on functions, operators, types or collations that are not PostgreSQL's own. */
+  /** It depends on functions, operators, types or collations that are neither PostgreSQL's own nor a seal's. */
   readonly usesOwnCode: boolean;
   /** Named directly, through PUBLIC or through inherited membership. */
   readonly appliesToAppRole: boolean;
@@ -130,6 +131,8 @@ export interface Catalog {
    */
   readonly roles: ReadonlyMap<string, CatalogRole>;
   readonly settings: readonly CatalogSetting[];
+  /** What verifies the tenant's seals, for each tenant setting whose database is sealed. */
+  readonly seals: readonly CatalogSeal[];
   /** The relation an entity's table name means: resolved through the search path if it has no schema. */
   table(path: string): CatalogTable | undefined;
   /** The relation of that schema and name, if an entity names it or it is in the audited scope. */
@@ -150,6 +153,8 @@ export interface ReadCatalogOptions {
   adminRoles: readonly string[];
   /** Settings whose stored and current values are wanted. */
   settings: readonly string[];
+  /** Tenant settings whose seals are wanted. */
+  tenantSettings: readonly string[];
   /**
    * `'declared'`: only the tables given, which is what a start can afford. `'database'`: every relation of the schemas
    * as well, and all that hangs on them.
@@ -247,7 +252,11 @@ async function readSnapshot(
         tablePrivileges(identity.version_number),
       ])
     : declared;
-  const relations = await withDetails(query, rows, app);
+  const seals = await readSeals(query, options.tenantSettings, {
+    appRole: app,
+    privileges: tablePrivileges(identity.version_number),
+  });
+  const relations = await withDetails(query, rows, app, seals);
   const roles = await readRoles(query, identity, { ...options, auditsOwnConnection });
   const settings = await query<CatalogSetting>(SETTINGS_SQL, [
     options.settings,
@@ -271,6 +280,7 @@ async function readSnapshot(
     auditsOwnConnection,
     roles,
     settings,
+    seals,
     table: (path) => byPath.get(path),
     tableAt: (schema, name) => byName.get(nameKey(schema, name)),
     database,
@@ -299,10 +309,12 @@ async function withDetails(
   query: CatalogRows,
   rows: readonly RelationRow[],
   app: string,
+  seals: readonly CatalogSeal[],
 ): Promise<(CatalogTable & { readonly oid: string })[]> {
   const oids = rows.map(({ oid }) => oid);
+  const sealFunctions = seals.flatMap(({ functions }) => functions.map(({ oid }) => oid));
   const columns = byTable(await query<CatalogColumn & OfTable>(COLUMNS_SQL, [oids]));
-  const policies = byTable(await query<CatalogPolicy & OfTable>(POLICIES_SQL, [oids, app]));
+  const policies = byTable(await query<CatalogPolicy & OfTable>(POLICIES_SQL, [oids, app, sealFunctions]));
   const grants = byTable(await query<CatalogGrant & OfTable>(GRANTS_SQL, [oids, app]));
   return rows.map((row) => ({
     ...row,

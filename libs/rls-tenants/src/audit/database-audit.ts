@@ -232,12 +232,15 @@ export class DatabaseAudit {
     return this.tenantReads.readsTenant(expression);
   }
 
-  /** An outermost AND operand is `tenant column = what reads the tenant`, and nothing of the row on the other side. */
+  /**
+   * An outermost AND operand is `tenant column = what reads the tenant`, or `= ANY` of nothing but that, and nothing of
+   * the row is on the other side.
+   */
   holdsToTenant(expression: PolicyExpression, tenantColumn: string): boolean {
     return expression.comparisons.some(
       (comparison) =>
         comparison.conjunct &&
-        comparison.operator === '=' &&
+        (comparison.operator === '=' || (comparison.operator === '= ANY' && comparison.ofOne)) &&
         comparison.column === tenantColumn &&
         comparison.otherColumns.length === 0 &&
         this.readsTenant(comparison),

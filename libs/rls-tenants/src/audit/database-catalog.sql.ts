@@ -3,7 +3,7 @@
 // its number.
 
 /** An ACL as JSON. `null` for the grantee stands for PUBLIC. */
-const grants = (acl: string) => `
+export const grants = (acl: string) => `
   (SELECT coalesce(json_agg(json_build_object('privilege', a.privilege_type, 'grantable', a.is_grantable,
             'grantee', CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee)::text END)
             ORDER BY a.privilege_type, a.grantee), '[]')

@@ -28,6 +28,8 @@ export interface ColumnComparison {
   readonly column: string;
   /** `=`, `<>`, `~~` (LIKE), `IS DISTINCT FROM`, `IS NOT DISTINCT FROM`, `= ANY`, … */
   readonly operator: string;
+  /** The operator is for elements, and the other side is `ARRAY[…]` of one: plain equality in another form. */
+  readonly ofOne: boolean;
   /** The column stands alone, without a cast or a function around it. */
   readonly bare: boolean;
   /** An operand of the outermost AND, or the whole expression. */
@@ -265,6 +267,7 @@ class Collector {
       if (column === undefined) continue;
       this.comparisons.push({
         ...this.comparison(column, operator, other),
+        ofOne: isArrayOfOne(other),
         conjunct: this.conjuncts.has(expression),
       });
     }
@@ -274,7 +277,7 @@ class Collector {
     { column, bare }: { column: string; bare: boolean },
     operator: string,
     other: Tree,
-  ): Omit<ColumnComparison, 'conjunct'> {
+  ): Omit<ColumnComparison, 'conjunct' | 'ofOne'> {
     const read = new Collector(this.table);
     read.visit(other, AT_THE_TOP);
     return {
@@ -314,6 +317,11 @@ const IDENTITIES: Readonly<Record<string, string>> = {
 
 function isNullif(expression: TreeNode): boolean {
   return expression.kind === 'AEXPR_NULLIF' && stringOf(expression.rexpr) === '';
+}
+
+function isArrayOfOne(tree: Tree): boolean {
+  const array = isNode(tree) ? tree.A_ArrayExpr : undefined;
+  return isNode(array) && (array.elements as Tree[] | undefined)?.length === 1;
 }
 
 function operatorOf(expression: TreeNode): string {

@@ -10,6 +10,7 @@ import { alterPolicy } from './fix-sql.js';
 import { isNode, type PolicyExpression, type Tree, type TreeNode } from './policy-expression.js';
 import { COLUMN_TYPES } from './rule.js';
 import { differencesOf } from './rules/policy-drift.rule.js';
+import { isSealFunction } from './seal.js';
 
 // What the policies of a database admit the app role to: fail-open.ts with the catalog's names.
 
@@ -119,17 +120,21 @@ export function otherSettingsOf(
 
 /** Read with PostgreSQL's own scanner, whatever the language: `current_setting('name'`. */
 function readBy(audit: DatabaseAudit, schema: string, name: string): string[] {
-  return audit.database.functions
-    .filter((one) => one.schema === schema && one.name === name && one.body !== null)
-    .flatMap(({ body }) => {
-      const texts = tokensOf(body!);
-      return texts.flatMap((text, index) => {
-        const argument = texts[index + 2];
-        const isRead = text.toLowerCase() === 'current_setting' && texts[index + 1] === '(';
-        return isRead && argument?.startsWith("'") ? [argument.slice(1, -1)] : [];
-      });
-    })
-    .filter((setting) => !audit.isTenantSetting({ name: setting }));
+  return (
+    audit.database.functions
+      .filter((one) => one.schema === schema && one.name === name && one.body !== null)
+      // What those that verify seals read beside the tenant decides nothing that it does not vouch for.
+      .filter(({ oid }) => !isSealFunction(audit.catalog, oid))
+      .flatMap(({ body }) => {
+        const texts = tokensOf(body!);
+        return texts.flatMap((text, index) => {
+          const argument = texts[index + 2];
+          const isRead = text.toLowerCase() === 'current_setting' && texts[index + 1] === '(';
+          return isRead && argument?.startsWith("'") ? [argument.slice(1, -1)] : [];
+        });
+      })
+      .filter((setting) => !audit.isTenantSetting({ name: setting }))
+  );
 }
 
 function tokensOf(body: string): string[] {

@@ -59,6 +59,7 @@ export async function planJoinTables(
     role: appRole,
     adminRoles: [adminRole],
     settings: [],
+    tenantSettings: tables.map(({ tenantSetting }) => tenantSetting),
     scope: 'declared',
   });
   if (catalog.auditsOwnConnection) {

@@ -69,6 +69,7 @@ function catalogOf(
     role: appRole,
     adminRoles: [adminRole],
     settings: [],
+    tenantSettings: declared.map(({ tenantSetting }) => tenantSetting),
     scope: 'declared',
   });
 }

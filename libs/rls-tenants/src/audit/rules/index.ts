@@ -32,6 +32,7 @@ import { partitionOrChildExposed } from './partition-or-child-exposed.rule.js';
 import { perUserColumnUnscoped } from './per-user-column-unscoped.rule.js';
 import { permissiveWidening } from './permissive-widening.rule.js';
 import { policyDrift } from './policy-drift.rule.js';
+import { policyNotSealed } from './policy-not-sealed.rule.js';
 import { policyNotTenantScoped } from './policy-not-tenant-scoped.rule.js';
 import { policyReadsUnprotectedTable } from './policy-reads-unprotected-table.rule.js';
 import { policyTargetsWrongRole } from './policy-targets-wrong-role.rule.js';
@@ -47,6 +48,13 @@ import { rowSecurityOffDefault } from './row-security-off-default.rule.js';
 import { runtimeRoleCanEscalate } from './runtime-role-can-escalate.rule.js';
 import { runtimeRoleExempt } from './runtime-role-exempt.rule.js';
 import { runtimeRoleOwns } from './runtime-role-owns.rule.js';
+import { sealAdminWithinReach } from './seal-admin-within-reach.rule.js';
+import { sealCircumvented } from './seal-circumvented.rule.js';
+import { sealFunctionAltered } from './seal-function-altered.rule.js';
+import { sealInLog } from './seal-in-log.rule.js';
+import { sealKeyExpires } from './seal-key-expires.rule.js';
+import { sealKeyExposed } from './seal-key-exposed.rule.js';
+import { sealOwnerWithinReach } from './seal-owner-within-reach.rule.js';
 import { secdefSearchPath } from './secdef-search-path.rule.js';
 import { secdefTrigger } from './secdef-trigger.rule.js';
 import { securityDefinerFunction } from './security-definer-function.rule.js';
@@ -111,6 +119,14 @@ export const AUDIT_RULES: readonly Rule[] = [
   nonEqualityOnContext,
   contextFormMixed,
   inertRestrictive,
+  sealKeyExposed,
+  sealFunctionAltered,
+  sealOwnerWithinReach,
+  sealAdminWithinReach,
+  policyNotSealed,
+  sealCircumvented,
+  sealInLog,
+  sealKeyExpires,
   contextPerRow,
   predicateNotIndexable,
   noTenantLeadingIndex,

@@ -2,6 +2,7 @@ import type { Catalog, CatalogRole } from '../catalog.js';
 import { openPolicy } from '../effective-role.js';
 import { alterRole, revokeAdminOption, revokeRole, setRoleWithoutInheriting } from '../fix-sql.js';
 import { defineRule, existingTables, type Observation, type RuleContext } from '../rule.js';
+import { hasSealedPolicy, sealableTables } from '../sealed-policies.js';
 
 /** RLS003: what the app role may become counts as what it is. The admin role alone may be one SET ROLE away. */
 export const runtimeRoleCanEscalate = defineRule({
@@ -15,6 +16,7 @@ export const runtimeRoleCanEscalate = defineRule({
     // A superuser is a member of everything; RLS001 says so.
     if (appRole.superuser) return;
     yield* ownAttributes(catalog);
+    const sealed = sealableTables(context, catalog.seals).some(hasSealedPolicy);
     for (const role of roles.values()) {
       if (role.name === appRole.name || !(role.inherited || role.settable || role.grantable)) continue;
       const dangers = dangersOf(role, catalog, context);
@@ -25,7 +27,8 @@ export const runtimeRoleCanEscalate = defineRule({
           fix: revokeRole(role.name, appRole.name),
         };
       } else if (context.adminRoles.includes(role.name)) {
-        yield* adminRole(appRole, role, server.versionNumber);
+        // A seal leaves no way at all to the admin role, which RLS063 asks for.
+        if (!sealed) yield* adminRole(appRole, role, server.versionNumber);
       } else if (role.settable && !role.inherited) {
         yield* otherPolicies(appRole, role, context);
       }

@@ -19,6 +19,8 @@ export const sessionResidue = defineDatabaseRule({
         (grantee) => grantee === null || grantee === appRole.name || roles.get(grantee)?.inherited === true,
       );
     yield {
+      // Where injected SQL is taken for possible, so is a table that it leaves to the next tenant.
+      ...(audit.catalog.seals.length > 0 ? { severity: 'error' as const } : {}),
       object: `database "${server.database}"`,
       message: `The app role "${appRole.name}" may make temporary tables.`,
       fix: revoke('TEMPORARY', `DATABASE ${quoteIdentifier(server.database)}`, reaching),

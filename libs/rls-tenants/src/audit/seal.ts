@@ -1,0 +1,181 @@
+import { parseSync } from 'libpg-query';
+import type { TenantScopedTable } from '../entities/tenant-tables.js';
+import {
+  quoteIdentifier,
+  readableSettingOf,
+  SEAL_VERSION,
+  sealFunctionsSql,
+  sealObjectsOf,
+} from '../policies/index.js';
+import type { Catalog, CatalogPolicy, CatalogTable } from './catalog.js';
+import {
+  isNode,
+  namesOf,
+  parseExpression,
+  type PolicyExpression,
+  type Tree,
+  type TreeNode,
+} from './policy-expression.js';
+import type { CatalogSeal, CatalogSealFunction } from './seal-catalog.js';
+
+// What rules ask about the seals of a database, and of the policies that take a tenant with a seal only.
+
+/** What verifies the seals of the table's tenant setting; undefined where nothing does. */
+export function sealOf(
+  { tenantSetting }: Pick<TenantScopedTable, 'tenantSetting'>,
+  { seals }: Pick<Catalog, 'seals'>,
+): CatalogSeal | undefined {
+  return seals.find(({ setting }) => setting === tenantSetting);
+}
+
+/** How a policy comes by the tenant. */
+export interface TenantForms {
+  /** It asks the verifying functions. */
+  readonly sealed: boolean;
+  /** It reads the setting that everybody can set. */
+  readonly plain: boolean;
+}
+
+export function formsOf(policy: CatalogPolicy, { name }: CatalogTable, seal: CatalogSeal): TenantForms {
+  const expressions = expressionsOf(policy, name);
+  return {
+    sealed: expressions.some((one) => callsSeal(one, seal)),
+    plain: expressions.some((one) => readsPlainly(one, seal)),
+  };
+}
+
+/** USING and WITH CHECK, as far as there are any. */
+export function expressionsOf({ using, withCheck }: CatalogPolicy, table: string): PolicyExpression[] {
+  return [using, withCheck].flatMap((text) => (text === null ? [] : [parseExpression(text, table)]));
+}
+
+/** Parsed or not: what cannot be parsed is searched for the name. */
+export function callsSeal({ functions, unreadable, text }: PolicyExpression, seal: CatalogSeal): boolean {
+  if (unreadable !== undefined) return text.includes(`${seal.schema}.${seal.currentTenant}`);
+  return functions.some((call) => isVerifying(call, seal));
+}
+
+function isVerifying(
+  { schema, name }: { readonly schema: string | undefined; readonly name: string },
+  seal: CatalogSeal,
+): boolean {
+  return schema === seal.schema && (name === seal.currentTenant || name === seal.readableTenants);
+}
+
+/** A setting whose name is computed may be the tenant's. */
+export function readsPlainly({ settings }: Pick<PolicyExpression, 'settings'>, seal: CatalogSeal): boolean {
+  const names = [seal.setting, readableSettingOf(seal.setting)].map((name) => name.toLowerCase());
+  return settings.some(({ name }) => name === undefined || names.includes(name.toLowerCase()));
+}
+
+/**
+ * The table as it is to be compared with what the library generates: in the sealed form where its database has a seal,
+ * unless its policies are all still in the plain one, which a rule of its own says.
+ */
+export function asSealed(
+  table: TenantScopedTable,
+  live: CatalogTable | undefined,
+  catalog: Pick<Catalog, 'seals'>,
+): TenantScopedTable {
+  const seal = sealOf(table, catalog);
+  if (!seal) return table;
+  const forms = (live?.policies ?? []).map((policy) => formsOf(policy, live!, seal));
+  const isPlain = forms.some(({ plain }) => plain) && !forms.some(({ sealed }) => sealed);
+  return isPlain ? table : { ...table, sealed: true };
+}
+
+const BODIES = new Map<string, ReadonlyMap<string, string>>();
+
+/**
+ * The bodies of the verifying functions as this version of the library writes them, by name. libpg-query's
+ * `loadModule()` must have finished.
+ */
+export function genuineBodies({ setting }: Pick<CatalogSeal, 'setting'>): ReadonlyMap<string, string> {
+  const known = BODIES.get(setting);
+  if (known) return known;
+  const created = sealFunctionsSql({ tenantSetting: setting, appRole: 'app' }).flatMap((sql) => {
+    const statement = parseSync(sql).stmts?.[0]?.stmt as unknown as TreeNode | undefined;
+    return isNode(statement?.CreateFunctionStmt) ? [statement.CreateFunctionStmt] : [];
+  });
+  const bodies = new Map(created.map((one) => [namesOf(one.funcname).at(-1)!, bodyOf(one)]));
+  BODIES.set(setting, bodies);
+  return bodies;
+}
+
+function bodyOf({ options }: TreeNode): string {
+  const as = ((options ?? []) as TreeNode[])
+    .map(({ DefElem }) => DefElem)
+    .find((one): one is TreeNode => isNode(one) && one.defname === 'as');
+  const items: Tree = isNode(as?.arg) && isNode(as.arg.List) ? as.arg.List.items : [];
+  return namesOf(items)[0] ?? '';
+}
+
+/** For SQL. */
+export function quotedSchema({ schema }: CatalogSeal): string {
+  return quoteIdentifier(schema);
+}
+
+/** For SQL. */
+export function quotedKeyTable({ setting }: CatalogSeal): string {
+  return sealObjectsOf(setting).keyTable;
+}
+
+/** Whether it is one of the functions that verify seals, genuine or not. */
+export function isSealFunction({ seals }: Pick<Catalog, 'seals'>, oid: string): boolean {
+  return seals.some(({ functions }) => functions.some((one) => one.oid === oid));
+}
+
+/** Whether it verifies seals as the library does, or did in another version: it reads the keys and no tenant's rows. */
+export function isGenuine({ seals }: Pick<Catalog, 'seals'>, { oid }: { readonly oid: string }): boolean {
+  return seals.some((seal) =>
+    seal.functions.some(
+      (one) => one.oid === oid && flawsOf(one, seal).every(({ otherVersion }) => otherVersion),
+    ),
+  );
+}
+
+/** What is wrong with a verifying function. */
+export interface SealFlaw {
+  readonly text: string;
+  /** It is only of another version of the library. */
+  readonly otherVersion?: true;
+}
+
+/**
+ * How a function that verifies seals differs from the one that this version of the library makes. libpg-query's
+ * `loadModule()` must have finished.
+ */
+export function flawsOf(one: CatalogSealFunction, seal: CatalogSeal): SealFlaw[] {
+  const flaws = ATTRIBUTES.flatMap(([isRight, text]) => (isRight(one) ? [] : [{ text }]));
+  if (seal.keyTable && one.owner !== seal.keyTable.owner)
+    flaws.push({ text: `it belongs to "${one.owner}", and the keys to "${seal.keyTable.owner}"` });
+  if (one.body === genuineBodies(seal).get(one.name)) return flaws;
+  const version = /tenant seal, version (\S+)$/.exec(one.comment ?? '')?.[1];
+  return version === undefined || version === SEAL_VERSION
+    ? [...flaws, { text: 'its body is not the library’s' }]
+    : [
+        ...flaws,
+        { text: `it is of version ${version}, and this is version ${SEAL_VERSION}`, otherVersion: true },
+      ];
+}
+
+type Check = (one: CatalogSealFunction) => boolean;
+
+const ATTRIBUTES: readonly (readonly [Check, string])[] = [
+  [({ kind, result }) => kind === 'f' && result === 'text', 'it is no function that returns text'],
+  [({ language }) => language === 'plpgsql', 'it is not in PL/pgSQL'],
+  [
+    ({ securityDefiner }) => securityDefiner,
+    'it is SECURITY INVOKER: its caller would have to read the keys',
+  ],
+  [
+    ({ config }) => config.join() === 'search_path=pg_catalog, pg_temp',
+    'its search path is not fixed to pg_catalog: the session says what its names mean',
+  ],
+  [
+    ({ volatility }) => volatility === 's',
+    'it is not STABLE: verified once for a plan that is kept, or again for each row',
+  ],
+  [({ leakproof }) => !leakproof, 'it is LEAKPROOF'],
+  [({ parallel }) => parallel === 's', 'it is not PARALLEL SAFE'],
+];
