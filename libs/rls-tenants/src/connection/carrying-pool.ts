@@ -19,8 +19,8 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
   const connectClean = (callback: PoolConnectCallback): void => {
     const carryFirst: PoolConnectCallback = (error, client, release) => {
       if (!client) return callback(error, client, release);
-      whenAnswered(client, () => {
-        if (isInTransaction(client)) {
+      whenAnswered(client, (isLost) => {
+        if (isLost || isInTransaction(client)) {
           release(true);
           return connectClean(callback);
         }
@@ -48,17 +48,25 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
   }) as PgPool['connect'];
 }
 
-/** A failed statement calls back before the server says what became of its transaction. */
-function whenAnswered(client: PgClient, then: () => void): void {
-  if (client.readyForQuery !== false || !client.getTransactionStatus) return then();
+/**
+ * A failed statement calls back before the server says what became of its transaction. Where the connection is lost
+ * meanwhile, nobody else would hear of it: the pool listens to idle clients, and their users to those that they have.
+ */
+function whenAnswered(client: PgClient, then: (isLost: boolean) => void): void {
+  if (client.readyForQuery !== false || !client.getTransactionStatus) return then(false);
   const { connection } = client;
-  const answered = () => {
+  const heard = () => {};
+  const settle = (isLost: boolean) => {
     connection.removeListener('readyForQuery', answered);
-    connection.removeListener('end', answered);
-    then();
+    connection.removeListener('end', lost);
+    client.removeListener('error', heard);
+    then(isLost);
   };
+  const answered = () => settle(false);
+  const lost = () => settle(true);
+  client.on('error', heard);
   connection.once('readyForQuery', answered);
-  connection.once('end', answered);
+  connection.once('end', lost);
 }
 
 /**

@@ -21,7 +21,7 @@ export class Carrying {
     private readonly carried: CountsByKind,
     private readonly seal?: SealOptions,
   ) {
-    this.prepared = new PreparedFront(client);
+    this.prepared = new PreparedFront(client, (seal?.backend ?? 'detect') === 'detect');
     this.status = client.getTransactionStatus ? () => client.getTransactionStatus!() : trackStatus(client);
   }
 

@@ -86,6 +86,8 @@ export interface PgClient {
   /** Since pg 8.21; before, the status is read off ReadyForQuery. */
   getTransactionStatus?(): TransactionStatus | null;
   query(config: unknown, values?: unknown, callback?: unknown): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  removeListener(event: 'error', listener: (error: Error) => void): unknown;
   constructor: { Query?: PgQueryClass };
 }
 

@@ -22,13 +22,17 @@ export class PreparedFront {
   /** True once the connection is known to have one backend to itself. */
   ownsBackend = false;
 
-  constructor(private readonly client: PgClient) {}
+  /** @param detects whether a first front with a seal asks whose the backend is. */
+  constructor(
+    private readonly client: PgClient,
+    private readonly detects: boolean,
+  ) {}
 
   /** The form in which the front of the next statement goes out. To be called when it is about to be written. */
   form(front: Front): FrontForm {
     if (this.underWay) return 'unnamed';
     // A seal is never left to a prepared statement: whoever can run SQL on the connection could replace that.
-    if (front.sealed && this.next !== 'asking') return 'unnamed';
+    if (front.sealed && (this.next !== 'asking' || !this.detects)) return 'unnamed';
     if (!front.sealed && front.statementName === undefined) return 'unnamed';
     this.underWay = this.next === 'asking' || this.next === 'preparing';
     return this.next;
