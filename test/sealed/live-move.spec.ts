@@ -58,7 +58,7 @@ class Traffic {
   async pass(): Promise<void> {
     const goals = this.workers.map((worker) => [worker, worker.done + 2] as const);
     while (this.problems.length === 0 && goals.some(([worker, goal]) => worker.done < goal)) await pause(5);
-    expect(this.problems).toEqual([]);
+    if (this.problems.length > 0) throw new AggregateError(this.problems, String(this.problems[0]));
   }
 
   async stop(): Promise<void> {
@@ -192,7 +192,7 @@ async function forgeable(): Promise<string[]> {
       expectOwn(await db.as<{ tenant: string }>('app', forge), [C], ROWS);
       admitted.push(table);
     } catch (error) {
-      expect(error).toMatchObject({ code: '42501', message: expect.stringMatching(/^Seal refused/) });
+      if (!(error instanceof Error && error.message.startsWith('Seal refused'))) throw error;
     }
   }
   return admitted.sort();
@@ -363,7 +363,7 @@ describe('the keys of a sealed schema are rotated', () => {
     await up(sealKeys({ keys: () => [newSealKey('second')], prune: true }));
     await expect(replay()).rejects.toMatchObject({
       code: '42501',
-      message: /^Seal refused.*"first" is unknown/,
+      message: expect.stringMatching(/^Seal refused.*"first" is unknown/),
     });
   });
 });

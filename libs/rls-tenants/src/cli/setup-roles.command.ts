@@ -9,21 +9,26 @@ export interface SetupRolesCommandOptions {
   appRole?: string;
   migrationRole?: string;
   adminRole?: string;
+  adminLogin?: string;
   schema?: string[];
   apply?: boolean;
   url?: string;
 }
 
 /** Where the passwords of new logins come from: never from the command line, which every user of the machine can read. */
-const PASSWORD_VARIABLES = { app: 'RLS_APP_PASSWORD', migration: 'RLS_MIGRATION_PASSWORD' } as const;
+const PASSWORD_VARIABLES = {
+  app: 'RLS_APP_PASSWORD',
+  migration: 'RLS_MIGRATION_PASSWORD',
+  adminLogin: 'RLS_ADMIN_LOGIN_PASSWORD',
+} as const;
 
 /**
- * `rls-tenants setup-roles`: prints the SQL that makes the app role, the migration role and the admin role with least
- * privilege, or applies it in one transaction. It throws what keeps it from running (exit code 2).
+ * `rls-tenants setup-roles`: prints the SQL that makes the app role, the migration role and the admin role (and, for a
+ * sealed tenant context, the login of admin contexts) with least privilege, or applies it in one transaction. It throws what keeps it from running (exit code 2).
  */
 @Command({
   name: 'setup-roles',
-  description: 'Print, or apply as a superuser, the three roles with least privilege',
+  description: 'Print, or apply as a superuser, the roles with least privilege',
 })
 export class SetupRolesCommand extends CommandRunner {
   async run(_arguments: string[], options: SetupRolesCommandOptions = {}): Promise<void> {
@@ -50,6 +55,15 @@ export class SetupRolesCommand extends CommandRunner {
     defaultValue: DEFAULT_ADMIN_ROLE,
   })
   parseAdminRole(name: string): string {
+    return name;
+  }
+
+  @Option({
+    flags: '--admin-login <name>',
+    description:
+      'login of admin contexts, for a sealed tenant context: it may become the admin role, and the app role no longer may',
+  })
+  parseAdminLogin(name: string): string {
     return name;
   }
 
@@ -83,6 +97,7 @@ Running it again changes nothing. The SQL suits PostgreSQL 14 to 18.
 With --apply, logins that do not exist yet get their passwords from the environment:
   ${PASSWORD_VARIABLES.app}        the app role's
   ${PASSWORD_VARIABLES.migration}  the migration role's
+  ${PASSWORD_VARIABLES.adminLogin}  that of --admin-login
 Without them, set the passwords in psql with \\password.
 
 Examples:
@@ -90,13 +105,18 @@ Examples:
   $ rls-tenants setup-roles --app-role app --migration-role migrator | psql -v ON_ERROR_STOP=1 mydb
   $ PGPASSWORD=… ${PASSWORD_VARIABLES.app}=… rls-tenants setup-roles --app-role app --migration-role migrator \\
       --schema public,billing --apply --url postgres://postgres@db.example.com/mydb
+  $ rls-tenants setup-roles --app-role app --migration-role migrator --admin-login app_admin > sealed.sql
+
+With --admin-login, deploy applications with \`adminDataSource\` before you apply it: afterwards the app role serves no
+admin context.
 
 Exit codes: 0 done, 2 could not run.`;
   }
 }
 
 function rolesOf(options: SetupRolesCommandOptions): RolesOptions {
-  const { appRole, migrationRole, adminRole = DEFAULT_ADMIN_ROLE, schema = ['public'], url, apply } = options;
+  const { appRole, migrationRole, adminRole = DEFAULT_ADMIN_ROLE, adminLogin, url, apply } = options;
+  const { schema = ['public'] } = options;
   if (appRole === undefined || migrationRole === undefined) {
     throw new RlsConfigurationError(
       `No ${appRole === undefined ? '--app-role' : '--migration-role'} is given.`,
@@ -106,13 +126,13 @@ function rolesOf(options: SetupRolesCommandOptions): RolesOptions {
   if (url !== undefined && !apply) {
     throw new RlsConfigurationError('--url is given without --apply.', 'Printing the SQL needs no database.');
   }
-  return { appRole, migrationRole, adminRole, schemas: schema };
+  return { appRole, migrationRole, adminRole, adminLogin, schemas: schema };
 }
 
 /** The SQL as a script for psql. */
 function script(roles: RolesOptions): string {
   const steps = setupRolesSql(roles).map(({ comment, sql }) => `-- ${comment}\n${sql};\n`);
-  const passwords = [roles.appRole, roles.migrationRole].map(
+  const passwords = [roles.appRole, roles.migrationRole, ...loginOf(roles)].map(
     (role) => `--   \\password ${onOneLine(quoteIdentifier(role))}\n`,
   );
   return `BEGIN;\n\n${steps.join('\n')}\nCOMMIT;\n\n-- Then give new logins their passwords, in psql:\n${passwords.join('')}`;
@@ -145,12 +165,17 @@ function verifiersFromEnvironment(): NonNullable<RolesOptions['passwordVerifiers
   return Object.fromEntries(entries) as NonNullable<RolesOptions['passwordVerifiers']>;
 }
 
+function loginOf({ adminLogin }: RolesOptions): string[] {
+  return adminLogin === undefined ? [] : [adminLogin];
+}
+
 function report(
-  { appRole, migrationRole, adminRole = DEFAULT_ADMIN_ROLE, schemas = ['public'] }: RolesOptions,
+  roles: RolesOptions,
   before: ReadonlySet<string>,
   passwords: NonNullable<RolesOptions['passwordVerifiers']>,
   database: string | undefined,
 ): string {
+  const { appRole, migrationRole, adminRole = DEFAULT_ADMIN_ROLE, schemas = ['public'] } = roles;
   const line = (kind: string, role: string, password: string) =>
     `${kind} role ${quoteIdentifier(role)}: ${before.has(role) ? 'existed' : `created${password}`}\n`;
   const login = (verifier: string | undefined) =>
@@ -159,6 +184,9 @@ function report(
     line('app', appRole, login(passwords.app)) +
     line('migration', migrationRole, login(passwords.migration)) +
     line('admin', adminRole, '') +
+    loginOf(roles)
+      .map((name) => line('admin login', name, login(passwords.adminLogin)))
+      .join('') +
     `The roles are ready in database ${quoteIdentifier(database ?? '')}, schema ${schemas.map(quoteIdentifier).join(', ')}.\n`
   );
 }

@@ -2,7 +2,7 @@ import { RlsConfigurationError } from '../errors.js';
 import { SEQUENCE_PRIVILEGES, TABLE_PRIVILEGES } from './grants.js';
 import { DEFAULT_ADMIN_ROLE, quoteIdentifier, quoteLiteral, quoteRole } from './identifiers.js';
 
-/** The three roles of one database, and the schemas that hold its tables. */
+/** The roles of one database, and the schemas that hold its tables. */
 export interface RolesOptions {
   /** The login that serves requests, subject to row-level security. */
   appRole: string;
@@ -10,13 +10,18 @@ export interface RolesOptions {
   migrationRole: string;
   /** The role whose policies see all rows. It cannot log in. Default `'rls_admin'`. */
   adminRole?: string;
+  /**
+   * The login of admin contexts, for a sealed tenant context: it may become the admin role, and the app role may not any
+   * more. Default: the app role may.
+   */
+  adminLogin?: string | undefined;
   /** Default `['public']`. */
   schemas?: readonly string[];
   /**
    * Passwords for logins that do not exist yet, as SCRAM-SHA-256 verifiers, which say nothing about the password.
    * Without one the login is made without a password.
    */
-  passwordVerifiers?: { readonly app?: string; readonly migration?: string };
+  passwordVerifiers?: { readonly app?: string; readonly migration?: string; readonly adminLogin?: string };
 }
 
 /** One step of the set-up: what it is for, and the statement. */
@@ -29,28 +34,36 @@ const TABLES = TABLE_PRIVILEGES.join(', ');
 const SEQUENCES = SEQUENCE_PRIVILEGES.join(', ');
 
 /**
- * The statements that make the three roles, with least privilege, in the database they run in. To be run in order, in
- * one transaction, as a superuser. Running them again changes nothing.
+ * The statements that make the roles, with least privilege, in the database they run in. To be run in order, in one
+ * transaction, as a superuser. Running them again changes nothing.
  *
  * They decide by the server's version themselves (PostgreSQL 14 to 18): the same text suits every server. The last one
- * raises an exception if the app role could still get around row-level security.
+ * raises an exception if the app role could still get around row-level security; with an `adminLogin`, also if it could
+ * still become the admin role or get at the keys of the tenant seal.
  *
- * @throws RlsConfigurationError if the roles are not three different ones.
+ * @throws RlsConfigurationError if the roles are not different ones.
  */
 export function setupRolesSql(options: RolesOptions): RolesStep[] {
   const {
     appRole: app,
     migrationRole: migration,
     adminRole: admin = DEFAULT_ADMIN_ROLE,
+    adminLogin,
     schemas = ['public'],
   } = options;
+  if (adminLogin !== undefined && [app, migration, admin].includes(adminLogin)) {
+    throw new RlsConfigurationError(
+      `The admin contexts' login "${adminLogin}" is one of the other roles.`,
+      'Give it a name of its own: no other role may reach the admin role as it does.',
+    );
+  }
   if (new Set([app, migration, admin]).size < 3) {
     throw new RlsConfigurationError(
       `The app role "${app}", the migration role "${migration}" and the admin role "${admin}" are not three roles.`,
       'Give each of them a name of its own.',
     );
   }
-  const roles = { app, migration, admin };
+  const roles = { app, migration, admin, adminLogin };
   const verifiers = options.passwordVerifiers ?? {};
   return [
     {
@@ -62,6 +75,14 @@ export function setupRolesSql(options: RolesOptions): RolesStep[] {
       comment: 'The migration role owns the tables.',
       sql: createRoleSql(migration, 'LOGIN INHERIT', verifiers.migration),
     },
+    ...(adminLogin === undefined
+      ? []
+      : [
+          {
+            comment: "The admin contexts' login.",
+            sql: createRoleSql(adminLogin, 'LOGIN NOINHERIT', verifiers.adminLogin),
+          },
+        ]),
     ...membershipSteps(roles),
     ...databaseSteps(roles),
     ...schemas.flatMap((schema) => schemaSteps(schema, roles)),
@@ -76,6 +97,7 @@ interface Roles {
   readonly app: string;
   readonly migration: string;
   readonly admin: string;
+  readonly adminLogin: string | undefined;
 }
 
 /**
@@ -106,7 +128,7 @@ function createRoleSql(role: string, attributes: string, passwordVerifier?: stri
  * A role that inherits the admin role gets its policies and sees everything, so the app role may become the admin role
  * (SET ROLE) and does not inherit it. PostgreSQL 16 keeps that with the membership; before, NOINHERIT does it.
  */
-function membershipSteps({ app, migration, admin }: Roles): RolesStep[] {
+function membershipSteps({ app, migration, admin, adminLogin }: Roles): RolesStep[] {
   const sql = (member: string, inherit: 'TRUE' | 'FALSE') => {
     const grant = `GRANT ${quoteRole(admin)} TO ${quoteRole(member)}`;
     return doBlock(`
@@ -116,11 +138,24 @@ function membershipSteps({ app, migration, admin }: Roles): RolesStep[] {
     EXECUTE ${quoteLiteral(grant)};
   END IF;`);
   };
+  const become: RolesStep[] =
+    adminLogin === undefined
+      ? [
+          {
+            comment: 'The app role may become the admin role, and does not inherit its policies.',
+            sql: sql(app, 'FALSE'),
+          },
+        ]
+      : [
+          {
+            comment:
+              "The admin contexts' login may become the admin role, and does not inherit its policies.",
+            sql: sql(adminLogin, 'FALSE'),
+          },
+          { comment: 'The app role may not.', sql: revokeMembershipSql(app, admin) },
+        ];
   return [
-    {
-      comment: 'The app role may become the admin role, and does not inherit its policies.',
-      sql: sql(app, 'FALSE'),
-    },
+    ...become,
     {
       comment: 'The migration role inherits them: backfills and constraint checks see all rows.',
       sql: sql(migration, 'TRUE'),
@@ -128,24 +163,47 @@ function membershipSteps({ app, migration, admin }: Roles): RolesStep[] {
   ];
 }
 
+/** Since PostgreSQL 16 a membership is one for each of those who granted it. Before, the last of them took over. */
+function revokeMembershipSql(member: string, role: string): string {
+  const revoke = `REVOKE ${quoteRole(role)} FROM ${quoteRole(member)}`;
+  // format() reads a percent sign in a role's name as one of its own.
+  const literal = quoteLiteral(`${revoke.replaceAll('%', '%%')} GRANTED BY %s CASCADE`);
+  return doBlock(
+    `
+  IF current_setting('server_version_num')::int >= 160000 THEN
+    FOR statement IN
+      SELECT format(${literal}, grantor::regrole) FROM pg_auth_members
+      WHERE roleid = ${quoteLiteral(quoteRole(role))}::regrole AND member = ${quoteLiteral(quoteRole(member))}::regrole
+    LOOP
+      EXECUTE statement;
+    END LOOP;
+  ELSIF EXISTS (SELECT FROM pg_auth_members
+      WHERE roleid = ${quoteLiteral(quoteRole(role))}::regrole AND member = ${quoteLiteral(quoteRole(member))}::regrole) THEN
+    ${revoke} CASCADE;
+  END IF;`,
+    'statement text;',
+  );
+}
+
 /**
  * TEMPORARY is taken from PUBLIC: a temporary table has no policies and outlives the request on a pooled connection, so
  * that what one tenant's statement put there, another tenant's could read; and it hides a table of the same name.
  */
-function databaseSteps({ app, migration }: Roles): RolesStep[] {
+function databaseSteps({ app, migration, adminLogin }: Roles): RolesStep[] {
   const onDatabase = (statement: (database: string) => string) =>
     doBlock(`\n  EXECUTE format(${quoteLiteral(statement('%I'))}, current_database());`);
   // format() reads a percent sign in a role's name as one of its own.
   const literal = (role: string) => quoteRole(role).replaceAll('%', '%%');
+  const logins = [app, migration, ...(adminLogin === undefined ? [] : [adminLogin])];
   return [
     {
       comment: 'Temporary tables have no policies and outlive a request on a pooled connection.',
       sql: onDatabase((database) => `REVOKE TEMPORARY ON DATABASE ${database} FROM PUBLIC, ${literal(app)}`),
     },
     {
-      comment: 'Both logins may connect.',
+      comment: adminLogin === undefined ? 'Both logins may connect.' : 'The three logins may connect.',
       sql: onDatabase(
-        (database) => `GRANT CONNECT ON DATABASE ${database} TO ${literal(app)}, ${literal(migration)}`,
+        (database) => `GRANT CONNECT ON DATABASE ${database} TO ${logins.map(literal).join(', ')}`,
       ),
     },
     {
@@ -273,7 +331,7 @@ function revokePastRlsSql(onFrom: string, prefix = ''): string {
 }
 
 /** What the statements before could not know or undo: other memberships, inherited ownership, earlier grantors. */
-function checkAppRoleSql({ app, migration, admin }: Roles, schemas: readonly string[]): string {
+function checkAppRoleSql({ app, migration, admin, adminLogin }: Roles, schemas: readonly string[]): string {
   const name = quoteLiteral(app);
   const inSchemas = schemas.map(quoteLiteral).join(', ');
   const refuse = (condition: string, message: string, hint: string) => `
@@ -307,8 +365,53 @@ function checkAppRoleSql({ app, migration, admin }: Roles, schemas: readonly str
         `The app role "${app}" owns a schema and could drop its tables.`,
         `ALTER SCHEMA … OWNER TO ${quoteRole(migration)}, or ALTER DATABASE … OWNER TO it.`,
       ),
+      ...(adminLogin === undefined ? [] : sealedRefusals({ app, admin, adminLogin }, refuse)),
     ].join(''),
   );
+}
+
+/** Roles of PostgreSQL's own whose members read or write tables, or the files that hold them, whatever is granted. */
+const PAST_GRANTS = [
+  'pg_read_all_data',
+  'pg_write_all_data',
+  'pg_read_server_files',
+  'pg_write_server_files',
+  'pg_execute_server_program',
+];
+
+/** Under a seal nothing may lead the app role to the admin role, or to the keys: whoever has those seals what he likes. */
+function sealedRefusals(
+  { app, admin, adminLogin }: { readonly app: string; readonly admin: string; readonly adminLogin: string },
+  refuse: (condition: string, message: string, hint: string) => string,
+): string[] {
+  const [name, login, role] = [app, adminLogin, admin].map(quoteLiteral);
+  return [
+    refuse(
+      `pg_has_role(${name}, ${login}, 'MEMBER')`,
+      `The app role "${app}" is a member of "${adminLogin}", the login of admin contexts.`,
+      'Revoke that membership.',
+    ),
+    refuse(
+      `pg_has_role(${name}, ${role}, 'MEMBER')`,
+      `The app role "${app}" may still become the admin role "${admin}".`,
+      'Revoke its other memberships through which it does; pg_auth_members lists them.',
+    ),
+    refuse(
+      `EXISTS (SELECT FROM pg_roles WHERE rolcreaterole AND pg_has_role(${name}, oid, 'MEMBER'))`,
+      `The app role "${app}" may become a role with CREATEROLE, and let itself become others.`,
+      'Revoke that membership.',
+    ),
+    refuse(
+      `EXISTS (SELECT FROM pg_roles WHERE rolname IN (${PAST_GRANTS.map(quoteLiteral).join(', ')}) AND pg_has_role(${name}, oid, 'MEMBER'))`,
+      `The app role "${app}" is a member of a role that gets at every table, the keys of the tenant seal included.`,
+      `Revoke its membership in ${PAST_GRANTS.join(', ')}.`,
+    ),
+    refuse(
+      `pg_has_role(${login}, ${role}, 'USAGE')`,
+      `The login of admin contexts "${adminLogin}" inherits the admin role "${admin}", and would see all rows in every context.`,
+      'Revoke its other memberships through which it does; pg_auth_members lists them.',
+    ),
+  ];
 }
 
 /** An anonymous block, in dollar quotes that its body does not hold. */
