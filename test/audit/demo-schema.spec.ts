@@ -17,8 +17,8 @@ describe('the demo', () => {
   let report: JudgedReport;
 
   beforeAll(async () => {
-    const url = await prepareDatabase(serverUrl, database);
-    const dataSource = await new DataSource(dataSourceOptions(url)).initialize();
+    const { appUrl } = await prepareDatabase(serverUrl, database);
+    const dataSource = await new DataSource(dataSourceOptions(appUrl)).initialize();
     const configuration = parseConfiguration(
       readFileSync(CONFIGURATION, 'utf8'),
       CONFIGURATION,

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { createHmac, randomUUID } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { migrationRoleOptions, prepareDatabase } from '../../apps/demo/src/database/prepare-database.js';
-import { appRoleUrl } from '../../apps/demo/src/database/roles.js';
+import { DEMO_ROLES, loginUrl } from '../../apps/demo/src/database/roles.js';
 import { harborClinic } from '../../apps/demo/src/database/seed/harbor-clinic.js';
 import { northwindBikes } from '../../apps/demo/src/database/seed/northwind-bikes.js';
 import { LAB_QUERIES } from '../../apps/demo/src/lab/lab-queries.js';
@@ -532,7 +532,9 @@ describe('the database', () => {
   });
 
   it('keeps the workspaces themselves by grants: a request can neither rename nor delete one', async () => {
-    const app = new pg.Client({ connectionString: appRoleUrl(demo.serverUrl, demo.database) });
+    const app = new pg.Client({
+      connectionString: loginUrl(demo.serverUrl, demo.database, DEMO_ROLES.appRole),
+    });
     await app.connect();
 
     await prepareDatabase(demo.serverUrl, demo.database);

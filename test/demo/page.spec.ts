@@ -6,7 +6,7 @@ import { northwindBikes } from '../../apps/demo/src/database/seed/northwind-bike
 import type { SeedWorkspace } from '../../apps/demo/src/database/seed/seed-workspace.js';
 import { LAB_QUERIES } from '../../apps/demo/src/lab/lab-queries.js';
 import { CHROMIUM_ARGUMENTS, findChromium, INSTALL_CHROMIUM } from './support/chromium.js';
-import { startDemo, type TestDemo } from './support/demo.js';
+import { eventually, startDemo, type TestDemo } from './support/demo.js';
 
 const executablePath = findChromium();
 const XSS = '<img src=x onerror="document.title=\'owned\'">';
@@ -156,6 +156,106 @@ function testPage(executablePath: string): void {
     ]);
   });
 
+  it('runs what is typed into the console, and shows each statement, the error, and the control', async () => {
+    await openConsole();
+    await typeAndRun('SELECT tenant_id, title FROM task;\nSELECT 1 AS one, NULL AS nothing;');
+
+    const own = titlesOf(northwindBikes);
+    expect(await page.locator('.statement-result h3').allTextContents()).toEqual(['1. SELECT', '2. SELECT']);
+    expect(
+      (await page.locator('.statement-result').first().locator('td:nth-child(2)').allTextContents()).sort(),
+    ).toEqual(own);
+    expect(await page.locator('.statement-result').last().locator('td').allTextContents()).toEqual([
+      '1',
+      'null',
+    ]);
+    expect(await page.textContent('.returned')).toBe(
+      `Rows in this answer: ${own.length} with a tenant_id of yours, 0 of others.`,
+    );
+    expect(await page.textContent('.reach [data-table=task]')).toBe(
+      `task ${await total()} rows over all workspaces; you reach ${own.length}`,
+    );
+    expect(await page.textContent('.pane-time')).toMatch(/^\d+\.\d ms$/);
+
+    await typeAndRun('SELECT titel FROM task');
+    expect(await page.textContent('.refused')).toMatch(
+      /SQLSTATE 42703: column "titel" does not exist \(line 1\)Hint: Perhaps you meant/,
+    );
+    expect(await page.locator('.statement-result').count()).toBe(0);
+  });
+
+  it('offers attacks on the other workspace, says why each fails, and none shows a row of it', async () => {
+    await openConsole();
+    for (const [workspace, other] of [
+      [northwindBikes, harborClinic],
+      [harborClinic, northwindBikes],
+    ] as const) {
+      await page.click(`[data-email="${workspace.users[0]!.email}"]`);
+      await eventually(async () => expect(await page.inputValue('#console-sql')).toContain(other.id));
+      const attacks = page.locator('[data-attack]');
+      expect(await attacks.count()).toBeGreaterThan(10);
+      for (const attack of await attacks.all()) {
+        await page.evaluate("document.getElementById('console-status').textContent = ''");
+        await attack.click();
+        await ran();
+        expect(await attack.getAttribute('aria-pressed')).toBe('true');
+        expect(await page.textContent('#attack-why')).toContain(
+          `${await attack.textContent()}: why it fails. `,
+        );
+        expect(await page.textContent('#console-foreign')).toBe('0');
+        const text = await page.locator('#console-results').innerText();
+        for (const foreign of titlesOf(other)) expect(text).not.toContain(foreign);
+      }
+    }
+  });
+
+  it('shows hostile values, names and errors as text and not as markup, on whoever’s page they arrive', async () => {
+    const quoted = `'${XSS.replaceAll("'", "''")}'`;
+    await openConsole();
+    await typeAndRun(`SELECT ${quoted} AS "${XSS.replaceAll('"', '""')}"`);
+    expect(await page.locator('.statement-result th').textContent()).toBe(XSS);
+    expect(await page.locator('.statement-result td').textContent()).toBe(XSS);
+
+    await typeAndRun(
+      `DO $$ BEGIN RAISE EXCEPTION USING MESSAGE = ${quoted}, DETAIL = ${quoted}, HINT = ${quoted}; END $$`,
+    );
+    expect((await page.textContent('.refused'))!.split(XSS)).toHaveLength(4);
+
+    // Committed into the workspace, it reaches everybody who is signed in to that, and nobody else.
+    await typeAndRun(
+      `UPDATE task SET title = ${quoted} WHERE title = '${titlesOf(northwindBikes)[0]}'; COMMIT`,
+    );
+    await page.click('#tab-board');
+    await page.locator('.task', { hasText: XSS }).waitFor();
+    const another = await open();
+    await another.locator('.task', { hasText: XSS }).waitFor();
+    await another.close();
+    await signIn(harborClinic, 0);
+    expect(await titles()).toEqual(titlesOf(harborClinic));
+    await signIn(northwindBikes, 0);
+    await page.click('#tab-console');
+    await typeAndRun(
+      `UPDATE task SET title = '${titlesOf(northwindBikes)[0]}' WHERE title = ${quoted}; COMMIT`,
+    );
+
+    expect(await page.locator('main img').count()).toBe(0);
+    expect(await page.title()).not.toBe('owned');
+  });
+
+  it('runs the console from the keyboard, and announces what came of it', async () => {
+    await page.focus('#tab-board');
+    await page.keyboard.press('ArrowLeft');
+    await page.locator('[data-attack]').first().waitFor();
+    await page.fill('#console-sql', 'SELECT 1');
+    expect(await page.locator('#attack-why').isHidden()).toBe(true);
+    await page.keyboard.press('Control+Enter');
+    await ran();
+
+    expect(await page.textContent('#console-status')).toBe(
+      'Northwind Bikes: 1 statement ran, 0 rows of others.',
+    );
+  });
+
   it('announces each result to screen readers', async () => {
     await openLab();
 
@@ -178,11 +278,13 @@ function testPage(executablePath: string): void {
   });
 
   it('labels every control, and gives every image its text', async () => {
+    await openConsole();
+    await page.click('#tab-board');
     await page.click('#new-task-toggle');
     const unlabelled = await page.evaluate(`
       const nameOf = (node) =>
         node.getAttribute('aria-label') ?? ([...(node.labels ?? [])].map((label) => label.textContent).join('') || node.textContent);
-      [...document.querySelectorAll('button, input, select, a[href], img')]
+      [...document.querySelectorAll('button, input, select, textarea, a[href], img')]
         .filter((node) => (node.tagName === 'IMG' ? !node.hasAttribute('alt') : nameOf(node).trim() === ''))
         .map((node) => node.outerHTML)`);
 
@@ -203,14 +305,18 @@ function testPage(executablePath: string): void {
       for (const [name, width] of [
         ['wide', 1440],
         ['narrow', 390],
+        ['narrowest', 360],
       ] as const) {
         await page.setViewportSize({ width, height: 900 });
-        for (const tab of ['board', 'lab']) {
+        for (const [tab, shown] of [
+          ['board', '.task'],
+          ['lab', '#results .pane'],
+          ['console', '[data-attack]'],
+        ] as const) {
           await page.click(`#tab-${tab}`);
-          await page
-            .locator(tab === 'board' ? '.task' : '.pane')
-            .first()
-            .waitFor();
+          await page.locator(shown).first().waitFor();
+          if (tab === 'console')
+            await typeAndRun("SELECT * FROM task; SELECT repeat('long ', 50); SELECT count(*) FROM project");
           await page.screenshot({ path: join(directory, `${tab}-${name}-${scheme}.png`) });
           expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
         }
@@ -272,6 +378,23 @@ function testPage(executablePath: string): void {
   async function openLab(): Promise<void> {
     await page.click('#tab-lab');
     await settled('Every task');
+  }
+
+  async function openConsole(): Promise<void> {
+    await page.click('#tab-console');
+    await page.locator('[data-attack]').first().waitFor();
+  }
+
+  async function typeAndRun(sql: string): Promise<void> {
+    await page.evaluate("document.getElementById('console-status').textContent = ''");
+    await page.fill('#console-sql', sql);
+    await page.click('#console-form [type=submit]');
+    await ran();
+  }
+
+  /** Waits until the console has said what came of a run. */
+  async function ran(): Promise<void> {
+    await page.locator('#console-status', { hasText: ': ' }).waitFor({ state: 'attached' });
   }
 
   /** Waits until the result of the query with this title is on the page. */

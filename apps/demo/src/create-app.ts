@@ -4,6 +4,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { join } from 'node:path';
 import { AppModule } from './app.module.js';
+import type { DemoConnections } from './database/prepare-database.js';
 import { securityHeaders } from './security-headers.js';
 
 const DOCS_PATH = 'api/docs';
@@ -11,10 +12,10 @@ const DOCS_PATH = 'api/docs';
 /**
  * The application, ready to listen: the API under /api, Swagger UI under /api/docs and the page at /.
  *
- * @param appUrl the app role's connection string, for a prepared database.
+ * @param connections to a prepared database.
  */
-export async function createApp(appUrl: string): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.forDatabase(appUrl), {
+export async function createApp(connections: DemoConnections): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forDatabase(connections), {
     logger: ['warn', 'error'],
     // A browser keeps its connections open; shutting down does not wait for it to go away.
     forceCloseConnections: true,

@@ -10,7 +10,7 @@ async function main(): Promise<void> {
   console.log('Preparing the database …');
   const database = await ensureDatabase();
   try {
-    const app = await createApp(database.appUrl);
+    const app = await createApp(database);
     await app.listen(port);
     stopOnSignal(app, database);
     announce(await app.getUrl());

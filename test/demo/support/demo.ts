@@ -4,6 +4,10 @@ import { randomUUID } from 'node:crypto';
 import { createApp } from '../../../apps/demo/src/create-app.js';
 import { prepareDatabase, withPreparationLock } from '../../../apps/demo/src/database/prepare-database.js';
 import { databaseUrl, DEMO_ROLES } from '../../../apps/demo/src/database/roles.js';
+import { newSealKey } from '../../../apps/demo/src/database/seal-keys.js';
+
+// What `npm start` reads from a file.
+process.env.RLS_SEAL_KEYS ??= newSealKey();
 
 /** The demo as `npm start` runs it, on a database of its own. */
 export interface TestDemo {
@@ -97,5 +101,17 @@ export class Caller {
     const response = await this.request(method, path, body);
     if (response.status >= 300) throw new Error(`${method} ${path}: ${response.status} ${response.text}`);
     return response.body as T;
+  }
+}
+
+/** Tries for two seconds until the check passes. */
+export async function eventually(check: () => Promise<void>): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await check();
+    } catch (error) {
+      if (attempt === 20) throw error;
+      await new Promise((done) => setTimeout(done, 100));
+    }
   }
 }

@@ -8,10 +8,10 @@ import { AppUser } from '../users/app-user.entity.js';
 import { Workspace } from '../workspaces/workspace.entity.js';
 
 /**
- * How TypeORM reaches the demo's database as the app role. The migrations are listed for the migration role, whose
- * options are made from these.
+ * How TypeORM reaches the demo's database as the app role, or as the login that serves admin contexts. The migrations are
+ * listed for the migration role, whose options are made from these.
  *
- * @param url the app role's connection string.
+ * @param url the login's connection string.
  */
 export function dataSourceOptions(url: string): DataSourceOptions {
   return {

@@ -1,42 +1,60 @@
 import pg from 'pg';
 import { DataSource, type DataSourceOptions } from 'typeorm';
-import { migrationDataSourceOptions, setupRolesSql } from 'nestjs-rls-tenants/migrations';
+import { sealKeysFromEnvironment } from 'nestjs-rls-tenants';
+import { migrationDataSourceOptions, sealKeys, setupRolesSql } from 'nestjs-rls-tenants/migrations';
+import { consoleRoleSql } from './console-role.js';
 import { dataSourceOptions } from './data-source-options.js';
-import { appRoleUrl, databaseUrl, DEMO_ROLES, loginPassword, type DemoLogin } from './roles.js';
+import { databaseUrl, DEMO_LOGINS, DEMO_ROLES, loginPassword, loginUrl, type DemoLogin } from './roles.js';
 import { seed } from './seed/seed.js';
 
 /** Name of the demo's database. The number rises with each version whose migrations cannot go on from the last one's. */
-export const DEMO_DATABASE = 'rls_demo_2';
+export const DEMO_DATABASE = 'rls_demo_3';
 
 // Any constant does: it keeps two processes that start at once from preparing at once.
 const PREPARATION_LOCK = 7_268_531;
 
+/** How the application reaches its database. */
+export interface DemoConnections {
+  /** The app role's connection string. */
+  readonly appUrl: string;
+  /** Of the login that serves admin contexts. */
+  readonly adminUrl: string;
+  /** Of the login that runs what visitors type. */
+  readonly consoleUrl: string;
+}
+
 /**
- * Creates what is missing: the database, its roles with least privilege, the schema and the seed. Running it again
- * changes nothing. Each step uses the login that is meant for it: a superuser for database and roles, the migration
- * role for the schema, the app role (in each tenant's context) for the rows.
+ * Creates what is missing: the database, its roles with least privilege, the schema, the keys and the seed. Running it
+ * again changes nothing. Each step uses the login that is meant for it: a superuser for database and roles, the migration
+ * role for the schema and the keys of RLS_SEAL_KEYS, the app role (in each tenant's context) for the rows.
  *
  * @param serverUrl a superuser's connection string, for any database of the server.
- * @returns the app role's connection string.
  */
-export async function prepareDatabase(serverUrl: string, database = DEMO_DATABASE): Promise<string> {
-  const appUrl = appRoleUrl(serverUrl, database);
+export async function prepareDatabase(serverUrl: string, database = DEMO_DATABASE): Promise<DemoConnections> {
+  const connections = {
+    appUrl: loginUrl(serverUrl, database, DEMO_ROLES.appRole),
+    adminUrl: loginUrl(serverUrl, database, DEMO_ROLES.adminLogin),
+    consoleUrl: loginUrl(serverUrl, database, DEMO_ROLES.consoleRole),
+  };
   const migrationOptions = migrationRoleOptions(serverUrl, database);
   await withPreparationLock(serverUrl, async () => {
     await createDatabase(serverUrl, database);
     await createRoles(serverUrl, database);
-    await withDataSource(migrationOptions, (dataSource) => dataSource.runMigrations());
+    await withDataSource(migrationOptions, async (dataSource) => {
+      await dataSource.runMigrations();
+      await giveKeys(dataSource);
+    });
     // Autovacuum would do it within a minute; until then the planner knows nothing of the seeded rows.
-    if (await seed(appUrl))
+    if (await seed(connections.appUrl))
       await withDataSource(migrationOptions, (dataSource) => dataSource.query('ANALYZE'));
   });
-  return appUrl;
+  return connections;
 }
 
 /** How the migration role reaches the database: the application's options with other credentials. */
 export function migrationRoleOptions(serverUrl: string, database = DEMO_DATABASE): DataSourceOptions {
   const { migrationRole } = DEMO_ROLES;
-  return migrationDataSourceOptions(dataSourceOptions(appRoleUrl(serverUrl, database)), {
+  return migrationDataSourceOptions(dataSourceOptions(loginUrl(serverUrl, database, DEMO_ROLES.appRole)), {
     username: migrationRole,
     password: loginPassword(serverUrl, migrationRole),
   });
@@ -62,10 +80,20 @@ async function createRoles(serverUrl: string, database: string): Promise<void> {
     await client.query('BEGIN');
     // Later on it would give back what a migration has revoked on purpose.
     if (await isEmpty(client)) for (const { sql } of setupRolesSql(DEMO_ROLES)) await client.query(sql);
-    for (const login of [DEMO_ROLES.appRole, DEMO_ROLES.migrationRole])
-      await setPassword(client, serverUrl, login);
+    for (const sql of consoleRoleSql()) await client.query(sql);
+    for (const login of DEMO_LOGINS) await setPassword(client, serverUrl, login);
     await client.query('COMMIT');
   });
+}
+
+/** A rotation is no migration. Keys that the database has besides stay: another process may seal with them. */
+async function giveKeys(dataSource: DataSource): Promise<void> {
+  const queryRunner = dataSource.createQueryRunner();
+  try {
+    await sealKeys({ keys: () => sealKeysFromEnvironment() }).up(queryRunner);
+  } finally {
+    await queryRunner.release();
+  }
 }
 
 async function isEmpty(client: pg.Client): Promise<boolean> {

@@ -1,20 +1,29 @@
 import { createHmac } from 'node:crypto';
 
-/** The roles of the demo's database: who serves requests, who owns the tables, and whose policy sees all rows. */
+/**
+ * The roles of the demo's database: who serves requests, who owns the tables, whose policy sees all rows, who may become
+ * that one (the app role may not), and who runs what visitors type into the console.
+ */
 export const DEMO_ROLES = {
   appRole: 'demo_app',
   migrationRole: 'demo_migrator',
   adminRole: 'rls_admin',
+  adminLogin: 'demo_admin',
+  consoleRole: 'demo_console',
 } as const;
 
-/** The two roles that log in. */
-export type DemoLogin = typeof DEMO_ROLES.appRole | typeof DEMO_ROLES.migrationRole;
+/** The roles that log in. */
+export type DemoLogin = Exclude<(typeof DEMO_ROLES)[keyof typeof DEMO_ROLES], 'rls_admin'>;
 
-/** The app role's connection string for one database of the server. */
-export function appRoleUrl(serverUrl: string, database: string): string {
+export const DEMO_LOGINS = Object.values(DEMO_ROLES).filter(
+  (role): role is DemoLogin => role !== DEMO_ROLES.adminRole,
+);
+
+/** A login's connection string for one database of the server. */
+export function loginUrl(serverUrl: string, database: string, login: DemoLogin): string {
   const url = databaseUrl(serverUrl, database);
-  url.username = DEMO_ROLES.appRole;
-  url.password = loginPassword(serverUrl, DEMO_ROLES.appRole);
+  url.username = login;
+  url.password = loginPassword(serverUrl, login);
   return url.toString();
 }
 

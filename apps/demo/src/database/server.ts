@@ -2,6 +2,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedPostgres } from 'nestjs-rls-tenants/testing';
 
+/** Where this user's demo keeps what outlives a process: the embedded server's data, and the keys that seal tenants. */
+export const DEMO_DIRECTORY = join(tmpdir(), `nestjs-rls-tenants-demo-${process.getuid?.() ?? 'user'}`);
+
 /** A PostgreSQL server to work on. */
 export interface DatabaseServer {
   /** A superuser's connection string. */
@@ -17,10 +20,6 @@ export interface DatabaseServer {
 export async function ensureServer(): Promise<DatabaseServer> {
   const url = process.env.DATABASE_URL;
   if (url) return { url, stop: async () => {} };
-  const server = await startEmbeddedPostgres({ dataDirectory: embeddedDirectory() });
+  const server = await startEmbeddedPostgres({ dataDirectory: DEMO_DIRECTORY });
   return { url: server.url, stop: () => (server.started ? server.stop() : Promise.resolve()) };
-}
-
-function embeddedDirectory(): string {
-  return join(tmpdir(), `nestjs-rls-tenants-demo-${process.getuid?.() ?? 'user'}`);
 }

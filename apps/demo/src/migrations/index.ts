@@ -6,6 +6,9 @@ import { CreateTask1764000000004 } from './1764000000004-create-task.js';
 import { CreateTaskTag1764000000005 } from './1764000000005-create-task-tag.js';
 import { TaskIndexes1764000000006 } from './1764000000006-task-indexes.js';
 import { TaskTagIndexes1764000000007 } from './1764000000007-task-tag-indexes.js';
+import { InstallSeal1764000000008 } from './1764000000008-install-seal.js';
+import { SealTables1764000000009 } from './1764000000009-seal-tables.js';
+import { GrantConsole1764000000010 } from './1764000000010-grant-console.js';
 
 /** The migrations, oldest first. */
 export const migrations = [
@@ -17,4 +20,7 @@ export const migrations = [
   CreateTaskTag1764000000005,
   TaskIndexes1764000000006,
   TaskTagIndexes1764000000007,
+  InstallSeal1764000000008,
+  SealTables1764000000009,
+  GrantConsole1764000000010,
 ];

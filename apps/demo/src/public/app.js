@@ -1,10 +1,12 @@
 // The page of the demo. Data goes into the document as text nodes only (`element`), never as markup.
 import { api } from './api.js';
 import { showBoard } from './board.js';
+import { showConsole } from './console.js';
 import { element, fill, initials } from './dom.js';
 import { showLab } from './lab.js';
 
 const TONES = ['a', 'b'];
+const VIEWS = ['board', 'lab', 'console'];
 
 const byId = (id) => document.getElementById(id);
 
@@ -72,28 +74,33 @@ function sessions(sideBySide) {
 }
 
 function currentView() {
-  return location.hash === '#lab' ? 'lab' : 'board';
+  const view = location.hash.slice(1);
+  return VIEWS.includes(view) ? view : VIEWS[0];
 }
 
 async function showView(view) {
-  for (const name of ['board', 'lab']) {
+  for (const name of VIEWS) {
     byId(name).hidden = name !== view;
     byId(`tab-${name}`).setAttribute('aria-selected', String(name === view));
     byId(`tab-${name}`).tabIndex = name === view ? 0 : -1;
   }
-  await (view === 'board' ? showBoard(state.session, guarded) : showLab({ state, sessions, guarded }));
+  if (view === 'board') await showBoard(state.session, guarded);
+  else if (view === 'lab') await showLab({ state, sessions, guarded });
+  else await showConsole({ state, guarded });
 }
 
 function prepareTabs() {
-  for (const name of ['board', 'lab']) {
+  for (const [index, name] of VIEWS.entries()) {
     const tab = byId(`tab-${name}`);
     tab.addEventListener('click', () => {
       location.hash = name;
     });
     tab.addEventListener('keydown', (event) => {
-      if (event.key !== 'ArrowLeft' && event.key !== 'ArrowRight') return;
-      location.hash = name === 'board' ? 'lab' : 'board';
-      byId(`tab-${name === 'board' ? 'lab' : 'board'}`).focus();
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (step === undefined) return;
+      const next = VIEWS[(index + step + VIEWS.length) % VIEWS.length];
+      location.hash = next;
+      byId(`tab-${next}`).focus();
     });
   }
   addEventListener('hashchange', () => guarded(() => showView(currentView())));

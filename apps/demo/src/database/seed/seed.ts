@@ -1,4 +1,4 @@
-import { isolateDataSource, tenantContext } from 'nestjs-rls-tenants';
+import { isolateDataSource, sealKeysFromEnvironment, tenantContext } from 'nestjs-rls-tenants';
 import { DataSource, type EntityManager } from 'typeorm';
 import { hashPassword } from '../../auth/password.js';
 import { Project } from '../../projects/project.entity.js';
@@ -23,7 +23,10 @@ const DAY = 86_400_000;
 export async function seed(appUrl: string): Promise<boolean> {
   const dataSource = await new DataSource(dataSourceOptions(appUrl)).initialize();
   try {
-    await isolateDataSource(dataSource, { tenantIdType: 'uuid' });
+    await isolateDataSource(dataSource, {
+      tenantIdType: 'uuid',
+      seal: { keys: () => sealKeysFromEnvironment() },
+    });
     const existing = new Set((await dataSource.getRepository(Workspace).find()).map(({ id }) => id));
     const missing = [...DEMO_WORKSPACES, ...neighbours].filter(({ id }) => !existing.has(id));
     for (const workspace of missing) {
