@@ -62,5 +62,7 @@ it('it is an index condition nevertheless', async () => {
       return manager.query<Record<string, string>[]>('EXPLAIN SELECT body FROM note');
     }),
   );
-  expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/Index Cond: \(tenant_id = ANY/);
+  expect(plan.map((row) => row['QUERY PLAN']).join('\n')).toMatch(
+    /Index Cond: \(tenant_id = .*current_setting/,
+  );
 });
