@@ -177,5 +177,8 @@ const ATTRIBUTES: readonly (readonly [Check, string])[] = [
     'it is not STABLE: verified once for a plan that is kept, or again for each row',
   ],
   [({ leakproof }) => !leakproof, 'it is LEAKPROOF'],
-  [({ parallel }) => parallel === 's', 'it is not PARALLEL SAFE'],
+  [
+    ({ parallel }) => parallel === 'r',
+    'it is not PARALLEL RESTRICTED: a worker is not the backend that a seal is for',
+  ],
 ];

@@ -164,7 +164,7 @@ describe('the installation', () => {
     expect(functions).toHaveLength(2);
     for (const sql of functions)
       expect(sql).toMatch(
-        /^CREATE OR REPLACE FUNCTION "rls"\."\w+"\(\) RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS /,
+        /^CREATE OR REPLACE FUNCTION "rls"\."\w+"\(\) RETURNS text LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS /,
       );
   });
 
