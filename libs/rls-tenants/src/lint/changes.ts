@@ -90,6 +90,8 @@ export type Change =
       readonly withCheck: Node | undefined;
       readonly roles: readonly string[];
       readonly permissive: boolean;
+      /** Whether it is for SELECT only, as far as the statement tells: ALTER POLICY does by having no WITH CHECK. */
+      readonly readsOnly: boolean;
     }
   | { readonly kind: 'drop-policy'; readonly table: string; readonly name: string }
   | {
@@ -190,14 +192,16 @@ export function changesOf(node: Node): Change[] {
       with_check: withCheck,
       roles,
       permissive,
+      cmd_name: command,
     } = node.CreatePolicyStmt;
     const policy = { table: tableName(table!), name, using: qual, withCheck, roles: rolesOf(roles) };
-    return [{ kind: 'create-policy', ...policy, permissive: permissive === true }];
+    const readsOnly = command === 'select';
+    return [{ kind: 'create-policy', ...policy, permissive: permissive === true, readsOnly }];
   }
   if ('AlterPolicyStmt' in node) {
     const { table, policy_name: name = '', qual, with_check: withCheck, roles } = node.AlterPolicyStmt;
     const policy = { table: tableName(table!), name, using: qual, withCheck, roles: rolesOf(roles) };
-    return [{ kind: 'alter-policy', ...policy, permissive: true }];
+    return [{ kind: 'alter-policy', ...policy, permissive: true, readsOnly: withCheck === undefined }];
   }
   return otherObjects(node) ?? data(node) ?? server(node) ?? [];
 }

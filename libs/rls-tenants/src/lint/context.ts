@@ -60,6 +60,8 @@ const TENANT_OPERATIONS = new Set([
   'addTenantColumn',
   'protectJoinTable',
   'unprotectTable',
+  'sealTable',
+  'sealJoinTable',
 ]);
 
 /**

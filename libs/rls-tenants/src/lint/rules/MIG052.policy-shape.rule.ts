@@ -1,5 +1,5 @@
-import { alterPolicySql, currentTenantSql, tenantPredicateSql } from '../../policies/index.js';
-import { shapeProblem } from '../policy-shape.js';
+import { alterPolicySql, tenantTablePredicate } from '../../policies/index.js';
+import { asksForSeal, shapeProblem } from '../policy-shape.js';
 import { changes, defineRule } from '../rule.js';
 
 /** MIG052: A policy with CASE or OR cannot use the tenant index, one without NULLIF fails on the empty setting, and one that admits a setting as admin admits everybody who can set it. */
@@ -16,14 +16,19 @@ export const policyShape = defineRule({
     for (const { statement, change } of policies) {
       // A restrictive policy only takes rows away.
       if (!change.permissive) continue;
-      const isAdmin = change.roles.length > 0 && !change.roles.includes('public');
       for (const predicate of [change.using, change.withCheck]) {
-        const problem = predicate && shapeProblem(predicate, change.table, context, isAdmin);
+        if (!predicate) continue;
+        const problem = shapeProblem(predicate, change, context);
         if (problem === undefined) continue;
-        const wanted = tenantPredicateSql(
-          context.tenantColumn,
-          currentTenantSql('uuid', context.tenantSetting),
-        );
+        const { tenantColumn, tenantSetting } = context;
+        const sealed = asksForSeal(predicate, tenantSetting);
+        const wanted = tenantTablePredicate({
+          table: change.table,
+          tenantIdType: 'uuid',
+          tenantColumn,
+          tenantSetting,
+          sealed,
+        });
         yield {
           at: statement,
           message: `Policy "${change.name}" of "${change.table}": ${problem}.`,
