@@ -125,7 +125,8 @@ it.each([
 ])('a COPY without data fails and leaves the connection usable: %s', async (text) => {
   const one = await db.isolated({}, { poolSize: 1 });
   await tenantContext(A, async () => {
-    await expect(poolOf(one).query(text)).rejects.toMatchObject({ severity: 'ERROR' });
+    // By TypeORM, which gives the client back to the pool after an error; `pool.query()` throws it away.
+    await expect(one.query(text)).rejects.toThrow(/without its data/);
     for (let again = 0; again < 3; again++) expect(bodies(await one.query(SELECT))).toEqual(['of A']);
   });
 });

@@ -1,4 +1,5 @@
 import type { TenantContextState } from '../context/tenant-context.js';
+import { RlsTenantsError } from '../errors.js';
 import { frontError } from './connection-errors.js';
 import type { Carrying } from './carrying.js';
 import type { Front } from './front.js';
@@ -13,13 +14,15 @@ import type {
 import type { FrontForm } from './prepared-front.js';
 import { splitStatements, type StatementPart } from './split-statements.js';
 import { violated } from './statement-events.js';
-import { isTransactionControl } from './transaction-control.js';
+import { isCommit, isTransactionControl } from './transaction-control.js';
 
 /** A `pg.Query` that sends the tenant in front of itself and swallows the answer to that. */
 export interface CarriedQuery extends PgQuery {
   /** Undefined for transaction control, which goes alone. */
   carrying: Carrying | undefined;
   state: TenantContextState;
+  /** True for a COMMIT under a seal. */
+  commits: boolean;
   /** What was sent in front; `null` until it is submitted, `undefined` if it went alone. */
   readonly front: Front | null | undefined;
 }
@@ -40,6 +43,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
   return class CarriedQuery extends Query {
     declare carrying: Carrying | undefined;
     declare state: TenantContextState;
+    declare commits: boolean;
     front: Front | null | undefined = null;
     private form: FrontForm = 'unnamed';
     // True until the front's CommandComplete: what arrives before it answers the front.
@@ -48,10 +52,22 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     /** Of a text with several statements that goes out one by one: those that are not answered yet. */
     private parts: readonly CarriedPart[] = [];
     private hiddenName: string | undefined;
+    /** Those of a text under a seal. */
+    private statements: readonly StatementPart[] = [];
+    /** True if the first of them is to end, or to roll back, what an error aborted: in front of it everything fails. */
+    private isAborted = false;
 
     override submit(connection: PgConnection): Error | null {
-      this.front = this.carrying?.frontOf(this.state);
+      this.front = this.commits ? this.carrying?.frontOfCommit(true) : this.carrying?.frontOf(this.state);
       const { text } = this;
+      if (this.carrying?.seals && typeof text === 'string' && !hasValues(this.values)) {
+        this.statements = splitStatements(text);
+        if (this.statements.some((statement) => copiesFromClient(statement.text))) return noData();
+        if (!this.front && this.statements.length > 1) {
+          this.front = this.carrying.frontBehindRollback(this.state);
+          this.isAborted = true;
+        }
+      }
       // What has no text is refused by node-postgres itself, and must not become the text 'undefined'.
       if (this.front === undefined || this.requiresPreparation() || typeof text !== 'string')
         return super.submit(connection);
@@ -69,8 +85,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
 
     override prepare(connection: PgConnection): void {
       if (!this.front) return super.prepare(connection);
-      const parts = this.front.sealed && !hasValues(this.values) ? splitStatements(this.text) : [];
-      if (parts.length > 1) return this.prepareEach(parts, this.front, connection);
+      if (this.statements.length > 1) return this.prepareEach(this.statements, this.front, connection);
       this.form = this.carrying!.prepared.form(this.front);
       if (connection.stream.writable)
         connection.stream.write(this.carrying!.messagesOf(this.front, this.form));
@@ -87,11 +102,11 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
      * ended the transaction or gone back to a savepoint.
      */
     private prepareEach(parts: readonly StatementPart[], front: Front, connection: PgConnection): void {
-      this.parts = parts.map((part) => ({ ...part, carries: !isTransactionControl(part.text) }));
-      this.swallowing = this.parts[0]!.carries;
-      for (const { text, carries } of this.parts) {
-        if (carries && connection.stream.writable)
-          connection.stream.write(this.carrying!.messagesOf(front, 'unnamed'));
+      this.parts = parts.map((part, index) => ({ ...part, front: this.frontOfPart(part, index, front) }));
+      this.swallowing = this.parts[0]!.front !== undefined;
+      for (const { text, front: own } of this.parts) {
+        if (own && connection.stream.writable)
+          connection.stream.write(this.carrying!.messagesOf(own, 'unnamed'));
         connection.parse({ text });
         connection.bind({});
         connection.describe({ type: 'P', name: '' });
@@ -100,10 +115,16 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       connection.sync();
     }
 
+    private frontOfPart({ text }: StatementPart, index: number, front: Front): Front | undefined {
+      if (index === 0 && this.isAborted) return undefined;
+      if (isCommit(text)) return this.carrying!.frontOfCommit(index === 0);
+      return isTransactionControl(text) ? undefined : front;
+    }
+
     private partDone(): void {
       if (this.parts.length === 0) return;
       this.parts = this.parts.slice(1);
-      this.swallowing = this.parts[0]?.carries ?? false;
+      this.swallowing = this.parts[0]?.front !== undefined;
     }
 
     override handleEmptyQuery(connection: PgConnection): void {
@@ -169,8 +190,26 @@ export function shiftPosition(error: PgServerError, characters: number): void {
 }
 
 interface CarriedPart extends StatementPart {
-  /** False for transaction control, which goes alone. */
-  readonly carries: boolean;
+  /** Undefined for transaction control, which goes alone. */
+  readonly front: Front | undefined;
+}
+
+// PostgreSQL takes STDOUT for it as well.
+const FROM_CLIENT = /^COPY\b[^]*\bFROM\s+STD(?:IN|OUT)\b/i;
+
+/** True for a COPY that waits for data, of which a text has none. */
+function copiesFromClient(text: string): boolean {
+  return /copy/i.test(text) && FROM_CLIENT.test(text.replace(COMMENT, ' ').trimStart());
+}
+
+const COMMENT = /--[^\r\n]*|\/\*[^]*?\*\//g;
+
+/** Under a seal the statement's Sync is sent with it, and COPY would swallow that: the connection would hang, or be lost. */
+function noData(): RlsTenantsError {
+  return new RlsTenantsError(
+    'COPY … FROM STDIN was sent as a text, without its data.',
+    'Send it by pg-copy-streams: `client.query(copyFrom(text))`.',
+  );
 }
 
 function hasValues(values: unknown): boolean {

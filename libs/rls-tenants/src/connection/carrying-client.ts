@@ -7,7 +7,8 @@ import { Carrying } from './carrying.js';
 import type { Isolation } from './isolation.js';
 import type { PgClient, PgQueryClass, Submittable } from './pg-internals.js';
 import { countViolations } from './statement-events.js';
-import { isTransactionControl } from './transaction-control.js';
+import { splitStatements } from './split-statements.js';
+import { isCommit, isTransactionControl } from './transaction-control.js';
 
 const CARRYING = Symbol('nestjs-rls-tenants: carrying');
 
@@ -32,16 +33,24 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     const text = textOf(config);
     const state = currentTenantContext(); // the caller's own: a pool or socket callback runs in somebody else's
     const alone = text !== undefined && isTransactionControl(text);
-    const carrier = alone ? undefined : carrying;
+    const commits =
+      seal !== undefined && text !== undefined && isCommit(text) && splitStatements(text).length === 1;
+    const carrier = alone && !commits ? undefined : carrying;
     if (isSubmittable(config)) {
       const refused = alone ? undefined : isolation.refusalOnClient(state, text);
       if (refused) throw refused;
       if (seal) config.name = undefined;
-      return query.call(client, carrySubmittable(config, state, carrier), values, callback);
+      return query.call(
+        client,
+        carrySubmittable(config, state, alone ? undefined : carrying),
+        values,
+        callback,
+      );
     }
 
     const statement = new Carried(config, values, callback);
     statement.carrying = carrier;
+    statement.commits = commits;
     statement.state = state;
     statement.query_timeout = (config as { query_timeout?: number }).query_timeout!;
     // What is prepared under a name outlives the request, and whoever can run SQL here could have replaced it.

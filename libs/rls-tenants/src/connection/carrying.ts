@@ -14,6 +14,9 @@ export class Carrying {
   private readonly status: () => TransactionStatus | null;
   // Sticky until the client is seen idle: errs towards taking back what is not there, never towards leaving it.
   private left: number = LEFT.nothing;
+  /** Whom the running transaction was carried for, and whether that were several. Sticky in the same way. */
+  private carriedFor: string | undefined;
+  private isShared = false;
 
   constructor(
     private readonly client: PgClient,
@@ -36,16 +39,50 @@ export class Carrying {
     if (status === 'E') return undefined; // anything in front would fail, and mask the ROLLBACK
     if (status === 'I') {
       this.left = LEFT.nothing;
+      this.isShared = false;
+      this.carriedFor = undefined;
       // Under a seal nobody is carried too: an earlier statement may have left another setting in the session.
       if (state.kind === 'nobody' && !this.seal) return undefined;
     }
     // For nobody inside a transaction the empty setting is carried, or the statement would inherit the last tenant.
+    return this.frontIn(state);
+  }
+
+  /**
+   * The front of a COMMIT under a seal: nobody, if the transaction was carried for several, else undefined. A cursor WITH
+   * HOLD that was not fetched runs at COMMIT, and would show who declared it what the last tenant sees. Test: attack R10.
+   *
+   * @param isFirst whether it is the first statement of its text.
+   */
+  frontOfCommit(isFirst: boolean): Front | undefined {
+    const status = this.client.pipeline ? null : this.status();
+    if (!this.isShared || (isFirst && (status === 'E' || status === 'I'))) return undefined;
+    return this.fronts.of({ kind: 'nobody' }, this.left);
+  }
+
+  /**
+   * Under a seal, the front of what follows the first statement of a text that is sent in an aborted transaction: behind
+   * a `ROLLBACK TO` the transaction goes on, as the tenant of the savepoint. Test: attack R21.
+   */
+  frontBehindRollback(state: TenantContextState): Front | undefined {
+    return !this.client.pipeline && this.status() === 'E' ? this.frontIn(state) : undefined;
+  }
+
+  private frontIn(state: TenantContextState): Front {
+    const carriedFor = keyOf(state);
+    this.isShared ||= this.carriedFor !== undefined && this.carriedFor !== carriedFor;
+    this.carriedFor = carriedFor;
     const front = this.fronts.of(state, this.left);
     if (state.kind === 'admin') this.left |= LEFT.adminRole;
     else if (state.kind === 'tenant' && state.readableTenantIds !== undefined)
       this.left |= LEFT.readableTenants;
     this.carried[state.kind]++;
     return front;
+  }
+
+  /** Whether what is carried is sealed. */
+  get seals(): boolean {
+    return this.seal !== undefined;
   }
 
   /** The messages of a front that is about to be written in that form. */
@@ -69,6 +106,11 @@ export class Carrying {
     const bound = backend === 'bound' || (backend === 'detect' && this.prepared.ownsBackend);
     return bound ? (this.client.processID ?? 0) : 0;
   }
+}
+
+function keyOf(state: TenantContextState): string {
+  if (state.kind !== 'tenant') return state.kind;
+  return `tenant ${[state.tenantId, ...(state.readableTenantIds ?? [])].join('\n')}`;
 }
 
 function trackStatus(client: PgClient): () => TransactionStatus {

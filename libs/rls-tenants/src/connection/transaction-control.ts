@@ -10,3 +10,11 @@ const TRANSACTION_CONTROL =
 export function isTransactionControl(text: string): boolean {
   return TRANSACTION_CONTROL.test(text);
 }
+
+// Comments in front, which PostgreSQL skips.
+const COMMIT = /^(?:\s|--[^\r\n]*[\r\n]|\/\*[^]*?\*\/)*(?:COMMIT|END)\b(?!\s+PREPARED\b)/i;
+
+/** True for a statement that ends a transaction with success: there PostgreSQL runs what waited for it. */
+export function isCommit(text: string): boolean {
+  return COMMIT.test(text);
+}
