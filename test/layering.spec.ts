@@ -29,7 +29,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'migrations',
   ],
   lint: ['errors.ts', 'context', 'policies', 'entities', 'migrations'],
-  audit: ['errors.ts', 'context', 'policies', 'entities'],
+  audit: ['errors.ts', 'context', 'policies', 'entities', 'connection'],
   generate: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations', 'lint', 'audit'],
   consolidate: ['errors.ts', 'context', 'policies', 'entities', 'connection', 'migrations', 'backfill'],
   cli: [

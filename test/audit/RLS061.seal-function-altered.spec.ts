@@ -60,11 +60,12 @@ describe('RLS061 seal-function-altered', () => {
   });
 
   it.each([
-    ['IMMUTABLE', 'not STABLE', 'STABLE'],
-    ['PARALLEL UNSAFE', 'PARALLEL SAFE', 'PARALLEL SAFE'],
-  ])('one that is %s is found', async (attribute, word, right) => {
+    ['IMMUTABLE', 'critical', 'STABLE'],
+    ['PARALLEL SAFE', 'warning', 'PARALLEL RESTRICTED'],
+    ['PARALLEL UNSAFE', 'warning', 'PARALLEL RESTRICTED'],
+  ])('one that is %s is found, as %s', async (attribute, severity, right) => {
     await db.as('migrator', `ALTER FUNCTION rls.current_tenant() ${attribute}`);
-    expect((await found()).message).toContain(word);
+    expect((await found(severity)).message).toContain(`not ${right}`);
     await db.as('migrator', `ALTER FUNCTION rls.current_tenant() ${right}`);
     expect(await db.findings()).toEqual([]);
   });

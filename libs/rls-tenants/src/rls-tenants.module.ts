@@ -10,7 +10,7 @@ import {
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { getDataSourceToken } from '@nestjs/typeorm';
 import type { DataSource } from 'typeorm';
-import { formatFindings, verifyIsolation } from './audit/index.js';
+import { formatFindings, trySeal, verifyIsolation, type Finding } from './audit/index.js';
 import { isolateDataSource } from './connection/index.js';
 import {
   assertResolverIsAuthorized,
@@ -111,20 +111,19 @@ async function isolateAndVerify(
   dataSources: DataSource[],
   adminDataSource: DataSource | undefined,
 ): Promise<DataSource[]> {
+  const { verifyOnBoot = 'error' } = options;
   for (const dataSource of dataSources) {
-    await verify(dataSource, options);
-    await isolateDataSource(dataSource, { ...options, ...(adminDataSource && { adminDataSource }) });
+    const isolation = { ...options, ...(adminDataSource && { adminDataSource }) };
+    if (verifyOnBoot !== 'off')
+      report(dataSource, await verifyIsolation(dataSource, isolation), verifyOnBoot);
+    await isolateDataSource(dataSource, isolation);
+    // A seal is made by what isolates, and only the database can say whether it is genuine.
+    if (verifyOnBoot !== 'off') report(dataSource, await trySeal(dataSource), verifyOnBoot);
   }
   return dataSources;
 }
 
-async function verify(
-  dataSource: DataSource,
-  options: Omit<RlsTenantsOptions, 'adminDataSource'>,
-): Promise<void> {
-  const { verifyOnBoot = 'error' } = options;
-  if (verifyOnBoot === 'off') return;
-  const findings = await verifyIsolation(dataSource, options);
+function report(dataSource: DataSource, findings: readonly Finding[], verifyOnBoot: 'error' | 'warn'): void {
   if (findings.length === 0) return;
   const text = formatFindings(findings);
   if (verifyOnBoot === 'warn') {

@@ -116,7 +116,7 @@ export async function examineDataSource(
   assertPostgres(dataSource);
   const tables = tenantTablesOf(dataSource);
   checkNotEmpty(tables);
-  return withCatalogQuery(dataSource, (query) => examine(query, tables, options));
+  return withCatalogQuery(dataSource, (query) => examineTables(query, tables, options));
 }
 
 /**
@@ -140,7 +140,7 @@ export async function examineDatabase(
 ): Promise<Examination> {
   assertPostgres(dataSource);
   return withCatalogQuery(dataSource, async (query) => {
-    const examination = await examine(query, [], options);
+    const examination = await examineTables(query, [], options);
     if (examination.report.tables.length > 0) return examination;
     throw new RlsConfigurationError(
       `There is nothing to check: no table in ${options.schemas ? `the schemas ${options.schemas.join(', ')}` : 'any schema'} looks like a tenant table.`,
@@ -195,10 +195,11 @@ export async function runRules(
   tables: readonly TenantScopedTable[],
   options: RunOptions = {},
 ): Promise<AuditReport> {
-  return (await examine(query, tables, options)).report;
+  return (await examineTables(query, tables, options)).report;
 }
 
-async function examine(
+/** {@link runRules} with what the rules were asked about. */
+export async function examineTables(
   query: CatalogQuery,
   tables: readonly TenantScopedTable[],
   options: RunOptions,

@@ -46,3 +46,4 @@ export {
 export { TIERS, type Rule } from './rule.js';
 export { AUDIT_RULES } from './rules/index.js';
 export { verifyIsolation, type VerifyIsolationOptions } from './verify-isolation.js';
+export { trySeal } from './seal-check.js';

@@ -27,7 +27,7 @@ interface CanonicalPredicate {
  * Why the `live` predicate (as `pg_get_expr` gives it under a search path of pg_catalog only) is not the `expected`
  * one, or undefined if PostgreSQL evaluates both in the same way. Both are parsed with PostgreSQL's own grammar and
  * compared as trees, after removing what PostgreSQL's deparser adds and nothing else: positions, casts of string
- * constants and of varchar columns to text, column aliases, qualification. What cannot be read is different.
+ * constants and of varchar columns to text, column aliases, qualification (`pg_catalog.` too). What cannot be read is different.
  *
  * libpg-query's `loadModule()` must have finished.
  */
@@ -111,6 +111,7 @@ class Canonicalizer {
     if (isNode(tree.ColumnRef)) return this.columnRef(tree.ColumnRef);
     if (isNode(tree.SelectStmt)) return this.select(tree.SelectStmt);
     if (isNode(tree.TypeCast)) return this.typeCast(tree.TypeCast);
+    if (isNode(tree.FuncCall)) return this.call(tree.FuncCall);
     if (isNode(tree.BoolExpr) && tree.BoolExpr.boolop === 'AND_EXPR')
       return this.conjunction(tree.BoolExpr.args as Tree[]);
     return this.copy(tree);
@@ -134,6 +135,13 @@ class Canonicalizer {
           : [arg],
       );
     return { BoolExpr: { boolop: 'AND_EXPR', args: flat } };
+  }
+
+  /** The deparser leaves out `pg_catalog.`, which is the search path that it writes for. */
+  private call({ funcname, ...rest }: Node): Tree {
+    const names = funcname as Node[];
+    const isCatalogs = names.length === 2 && (names[0]!.String as Node).sval === 'pg_catalog';
+    return { FuncCall: this.copy({ ...rest, funcname: isCatalogs ? names.slice(1) : names }) };
   }
 
   /** `'…'::text` and `varchar_column::text` are how the deparser writes `'…'` and `varchar_column`. */

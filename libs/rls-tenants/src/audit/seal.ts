@@ -1,6 +1,7 @@
 import { parseSync } from 'libpg-query';
 import type { TenantScopedTable } from '../entities/tenant-tables.js';
 import {
+  EQUALITY_FUNCTIONS,
   quoteIdentifier,
   readableSettingOf,
   SEAL_VERSION,
@@ -9,6 +10,7 @@ import {
 } from '../policies/index.js';
 import type { Catalog, CatalogPolicy, CatalogTable } from './catalog.js';
 import {
+  conjunctsOf,
   isNode,
   namesOf,
   parseExpression,
@@ -67,6 +69,44 @@ export function readsPlainly({ settings }: Pick<PolicyExpression, 'settings'>, s
   const names = [seal.setting, readableSettingOf(seal.setting)].map((name) => name.toLowerCase());
   return settings.some(({ name }) => name === undefined || names.includes(name.toLowerCase()));
 }
+
+/** An outermost AND operand compares a column of the table, by that operator, with nothing but what the seal vouches for. */
+export function comparesSeal(expression: PolicyExpression, seal: CatalogSeal, operator: string): boolean {
+  return expression.comparisons.some(
+    (one) =>
+      one.conjunct &&
+      one.operator === operator &&
+      one.otherColumns.length === 0 &&
+      one.functions.some((call) => isVerifying(call, seal)) &&
+      !readsPlainly(one, seal),
+  );
+}
+
+/**
+ * An outermost AND operand asks for each row whether its tenant is the one that was verified, in a form that PostgreSQL
+ * puts into no class of equals: a call of what the operator `=` calls, or ANY.
+ */
+export function holdsToSeal(expression: PolicyExpression, seal: CatalogSeal): boolean {
+  return (
+    comparesSeal(expression, seal, '= ANY') ||
+    conjunctsOf(expression.tree).some((conjunct) => {
+      const call = isNode(conjunct) ? conjunct.FuncCall : undefined;
+      if (!isNode(call) || !EQUALITIES.has(namesOf(call.funcname).join('.'))) return false;
+      const text = JSON.stringify(call.args);
+      return (
+        text.includes('"SubLink"') &&
+        text.includes('"ColumnRef"') &&
+        text.includes(`"${seal.currentTenant}"`) &&
+        !text.includes('"current_setting"')
+      );
+    })
+  );
+}
+
+/** As the deparser writes them under a search path of pg_catalog, and as the library does. */
+const EQUALITIES: ReadonlySet<string> = new Set(
+  Object.values(EQUALITY_FUNCTIONS).flatMap((name) => [name, `pg_catalog.${name}`]),
+);
 
 /**
  * The table as it is to be compared with what the library generates: in the sealed form where its database has a seal,
@@ -128,17 +168,15 @@ export function isSealFunction({ seals }: Pick<Catalog, 'seals'>, oid: string): 
 /** Whether it verifies seals as the library does, or did in another version: it reads the keys and no tenant's rows. */
 export function isGenuine({ seals }: Pick<Catalog, 'seals'>, { oid }: { readonly oid: string }): boolean {
   return seals.some((seal) =>
-    seal.functions.some(
-      (one) => one.oid === oid && flawsOf(one, seal).every(({ otherVersion }) => otherVersion),
-    ),
+    seal.functions.some((one) => one.oid === oid && flawsOf(one, seal).every(({ minor }) => minor)),
   );
 }
 
 /** What is wrong with a verifying function. */
 export interface SealFlaw {
   readonly text: string;
-  /** It is only of another version of the library. */
-  readonly otherVersion?: true;
+  /** It takes nobody for another tenant. */
+  readonly minor?: true;
 }
 
 /**
@@ -146,17 +184,18 @@ export interface SealFlaw {
  * `loadModule()` must have finished.
  */
 export function flawsOf(one: CatalogSealFunction, seal: CatalogSeal): SealFlaw[] {
-  const flaws = ATTRIBUTES.flatMap(([isRight, text]) => (isRight(one) ? [] : [{ text }]));
+  const flaws: SealFlaw[] = ATTRIBUTES.flatMap(([isRight, text]) => (isRight(one) ? [] : [{ text }]));
+  if (one.parallel !== 'r') {
+    const text = 'it is not PARALLEL RESTRICTED: a worker is not the backend that a seal is for';
+    flaws.push({ text, minor: true });
+  }
   if (seal.keyTable && one.owner !== seal.keyTable.owner)
     flaws.push({ text: `it belongs to "${one.owner}", and the keys to "${seal.keyTable.owner}"` });
   if (one.body === genuineBodies(seal).get(one.name)) return flaws;
   const version = /tenant seal, version (\S+)$/.exec(one.comment ?? '')?.[1];
   return version === undefined || version === SEAL_VERSION
     ? [...flaws, { text: 'its body is not the library’s' }]
-    : [
-        ...flaws,
-        { text: `it is of version ${version}, and this is version ${SEAL_VERSION}`, otherVersion: true },
-      ];
+    : [...flaws, { text: `it is of version ${version}, and this is version ${SEAL_VERSION}`, minor: true }];
 }
 
 type Check = (one: CatalogSealFunction) => boolean;
@@ -177,8 +216,4 @@ const ATTRIBUTES: readonly (readonly [Check, string])[] = [
     'it is not STABLE: verified once for a plan that is kept, or again for each row',
   ],
   [({ leakproof }) => !leakproof, 'it is LEAKPROOF'],
-  [
-    ({ parallel }) => parallel === 'r',
-    'it is not PARALLEL RESTRICTED: a worker is not the backend that a seal is for',
-  ],
 ];

@@ -1,6 +1,6 @@
 import { parseExpression, type PolicyExpression } from '../policy-expression.js';
 import { defineRule } from '../rule.js';
-import { callsSeal, readsPlainly } from '../seal.js';
+import { callsSeal, comparesSeal, holdsToSeal, readsPlainly } from '../seal.js';
 import { policyObject, sealableTables, sealPolicy, type SealableTable } from '../sealed-policies.js';
 
 /** RLS065: a seal that is verified once, and rows that are admitted by something else. */
@@ -31,14 +31,10 @@ export const sealCircumvented = defineRule({
 
 /** @param chooses rows are looked for by it, which is when PostgreSQL puts what equals each other into one class. */
 function flawsIn({ seal, live }: SealableTable, expression: PolicyExpression, chooses: boolean): string[] {
-  const asksIn = (of: Pick<PolicyExpression, 'functions'>) => callsSeal({ ...expression, ...of }, seal);
-  if (!asksIn(expression)) return [];
-  const compared = expression.comparisons.filter((one) => one.conjunct && asksIn(one));
-  // What ANY compares is asked for each row, whatever else is.
-  if (compared.some((one) => one.operator === '= ANY' && !readsPlainly(one, seal))) return [];
+  if (!callsSeal(expression, seal) || holdsToSeal(expression, seal)) return [];
   if (readsPlainly(expression, seal))
     return ['reads the plain setting as well, by which rows are then admitted'];
-  return chooses && compared.some(({ operator }) => operator === '=')
+  return chooses && comparesSeal(expression, seal, '=')
     ? [
         `compares a column of "${live.name}" by plain equality: beside a condition of a statement's own PostgreSQL checks the seal once, and then looks for rows by that condition`,
       ]

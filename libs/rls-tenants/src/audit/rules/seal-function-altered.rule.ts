@@ -19,7 +19,7 @@ export const sealFunctionAltered = defineRule({
         const flaws = flawsOf(one, seal);
         if (flaws.length === 0) continue;
         yield {
-          ...(flaws.every(({ otherVersion }) => otherVersion) ? { severity: 'warning' as const } : {}),
+          ...(flaws.every(({ minor }) => minor) ? { severity: 'warning' as const } : {}),
           object: functionName(seal, one.name),
           message: `It verifies the tenant seal, and ${flaws.map(({ text }) => text).join('; ')}.`,
           fix: `-- As the owner of the function, in an RlsMigration: ${upgrade(seal)}`,
