@@ -12,13 +12,16 @@ import {
 import { APP_FILTER } from '@nestjs/core';
 import {
   BaseRpcContext,
+  ClientGrpcProxy,
+  ClientKafka,
+  ClientMqtt,
   ClientProxy,
   ClientProxyFactory,
+  ClientRMQ,
   ClientsModule,
-  Ctx,
-  EventPattern,
-  MessagePattern,
-  Payload,
+  KafkaContext,
+  MqttContext,
+  RmqContext,
   Server,
   Transport,
   type ClientProviderOptions,
@@ -27,29 +30,10 @@ import {
   type MicroserviceOptions,
 } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
-import { InjectRepository, TypeOrmModule } from '@nestjs/typeorm';
-import {
-  concatMap,
-  firstValueFrom,
-  from,
-  interval,
-  map,
-  mergeMap,
-  take,
-  throwError,
-  toArray,
-  type Observable,
-} from 'rxjs';
+import { connect } from '@nats-io/transport-node';
+import { firstValueFrom, map, mergeMap, throwError, toArray, type Observable } from 'rxjs';
 import request from 'supertest';
-import type { Repository } from 'typeorm';
-import {
-  AdminScoped,
-  adminContext,
-  fromHeader,
-  RlsTenantsModule,
-  tenantContext,
-  TenantOptional,
-} from '../../libs/rls-tenants/src/index.js';
+import { adminContext, tenantContext, TenantOptional } from '../../libs/rls-tenants/src/index.js';
 import { NoTenantContextError, RlsConfigurationError } from '../../libs/rls-tenants/src/errors.js';
 import {
   TenantMessages,
@@ -58,81 +42,13 @@ import {
   type TenantMessagesOptions,
 } from '../../libs/rls-tenants/src/microservices/index.js';
 import { who } from '../http/support/http-app.js';
-import { A, B, Note, NOTES } from '../support/notes.js';
+import { hasNats, startNats, type NatsServer } from '../support/nats.js';
+import { A, B } from '../support/notes.js';
 import { freePort, hasRedis, startRedis, type RedisServer } from '../support/redis.js';
 import { BODIES, createTwoTenants, type TwoTenants } from '../support/two-tenants.js';
+import { events, KEY, NotesController, notesModules, startService, viewOf } from './support/notes-service.js';
 
 const OLD = { id: 'old', secret: 'o'.repeat(32) };
-const NEW = { id: 'new', secret: 'n'.repeat(32) };
-
-const events: unknown[] = [];
-
-interface View {
-  who: string;
-  bodies: string[] | string;
-}
-
-@Controller()
-class NotesController {
-  constructor(@InjectRepository(Note) private readonly notes: Repository<Note>) {}
-
-  @MessagePattern('look')
-  async look(@Payload() data: unknown): Promise<View & { data: unknown }> {
-    await sleep(Math.random() * 5);
-    return { data, ...(await this.view()) };
-  }
-
-  @MessagePattern({ cmd: 'look', version: 2 })
-  lookAgain(): Promise<View> {
-    return this.view();
-  }
-
-  /** Queries while it is consumed. */
-  @MessagePattern('stream')
-  stream(): Observable<View> {
-    return interval(2).pipe(
-      take(3),
-      concatMap(() => this.view()),
-    );
-  }
-
-  @MessagePattern('generated')
-  generated(): Observable<View> {
-    const view = () => this.view();
-    return from(
-      (async function* () {
-        for (let n = 0; n < 3; n += 1) yield await view();
-      })(),
-    );
-  }
-
-  @MessagePattern('admin')
-  @AdminScoped('all notes')
-  admin(): Promise<View> {
-    return this.view();
-  }
-
-  @MessagePattern('optional')
-  @TenantOptional()
-  optional(): Promise<View> {
-    return this.view();
-  }
-
-  @EventPattern('event')
-  async event(@Payload() data: unknown, @Ctx() _context: unknown): Promise<void> {
-    await sleep(Math.random() * 5);
-    events.push([data, (await this.view()).bodies]);
-  }
-
-  private async view(): Promise<View> {
-    const bodies = await this.notes.find({ order: { body: 'ASC' } }).then(
-      (found) => found.map(({ body }) => body),
-      (error: Error) => error.name,
-    );
-    return { who: who(), bodies };
-  }
-}
-
 /** The front: HTTP in, messages out. */
 @Controller()
 class FrontController {
@@ -148,24 +64,36 @@ class FrontController {
   }
 }
 
-const transports = [
-  ['TCP', Transport.TCP],
-  ...(hasRedis() || process.env.CI ? [['Redis', Transport.REDIS]] : []),
-] as [string, Transport.TCP | Transport.REDIS][];
-
 let notes: TwoTenants;
 let redis: RedisServer | undefined;
+let nats: NatsServer | undefined;
 
 beforeAll(async () => {
   notes = await createTwoTenants();
-  if (transports.length > 1) redis = await startRedis();
+  if (hasRedis() || process.env.CI) redis = await startRedis();
+  if (hasNats() || process.env.CI) nats = await startNats();
 });
 afterAll(async () => {
   await notes.db.drop();
   await redis?.stop();
+  await nats?.stop();
 });
 
-describe.each(transports)('messages over %s', (_, transport) => {
+describe('messages over TCP', () => {
+  messagesOver(Transport.TCP);
+});
+describeOn(hasRedis())('messages over Redis', () => {
+  messagesOver(Transport.REDIS);
+});
+describeOn(hasNats())('messages over NATS', () => {
+  messagesOver(Transport.NATS);
+});
+
+function describeOn(installed: boolean): jest.Describe {
+  return installed || process.env.CI ? describe : describe.skip;
+}
+
+function messagesOver(transport: Transport.TCP | Transport.REDIS | Transport.NATS): void {
   const open: { close(): unknown }[] = [];
   afterEach(async () => {
     events.splice(0);
@@ -173,40 +101,19 @@ describe.each(transports)('messages over %s', (_, transport) => {
   });
 
   async function address(): Promise<MicroserviceOptions & ClientProviderOptions> {
-    const options =
-      transport === Transport.TCP
-        ? { host: '127.0.0.1', port: await freePort() }
-        : { host: '127.0.0.1', port: redis!.port };
-    return { transport, options } as MicroserviceOptions & ClientProviderOptions;
+    const options = {
+      [Transport.TCP]: async () => ({ host: '127.0.0.1', port: await freePort() }),
+      [Transport.REDIS]: () => ({ host: '127.0.0.1', port: redis!.port }),
+      [Transport.NATS]: () => ({ servers: nats!.servers }),
+    };
+    return { transport, options: await options[transport]() } as MicroserviceOptions & ClientProviderOptions;
   }
 
   async function service(
     where: MicroserviceOptions,
     options: Partial<TenantMessagesModuleOptions> = {},
   ): Promise<void> {
-    @Module({
-      imports: [...database(), TenantMessagesModule.forRoot({ keys: [NEW], ...options })],
-      controllers: [NotesController],
-    })
-    class ServiceModule {}
-    const module = await Test.createTestingModule({ imports: [ServiceModule] }).compile();
-    const app = module.createNestMicroservice<MicroserviceOptions>({ ...where, logger: false });
-    await app.listen();
-    open.push(app);
-  }
-
-  function database() {
-    const url = notes.db.url('app');
-    return [
-      TypeOrmModule.forRoot({ type: 'postgres', url, entities: NOTES, poolSize: 3, retryAttempts: 0 }),
-      TypeOrmModule.forFeature([Note]),
-      RlsTenantsModule.forRoot({
-        tenantIdType: 'uuid',
-        adminRole: notes.db.roles.admin,
-        resolveTenant: fromHeader('x-tenant'),
-        authorize: () => true,
-      }),
-    ];
+    open.push(await startService(notes, where, options));
   }
 
   function plainClient(where: ClientProviderOptions | MicroserviceOptions): ClientProxy {
@@ -216,32 +123,45 @@ describe.each(transports)('messages over %s', (_, transport) => {
   }
 
   function client(where: MicroserviceOptions, options: Partial<TenantMessagesOptions> = {}): ClientProxy {
-    return new TenantMessages({ keys: [NEW], tenantIdType: 'uuid', ...options }).sign(plainClient(where));
+    return new TenantMessages({ keys: [KEY], tenantIdType: 'uuid', ...options }).sign(plainClient(where));
   }
 
-  const of = (tenantId: string): View => ({ who: tenantId, bodies: [BODIES[tenantId] as string] });
-
   /** A client that sends what another one signed. */
-  function replaying(where: MicroserviceOptions, metadata: () => unknown): ClientProxy {
+  function replaying(where: MicroserviceOptions, metadata: unknown): ClientProxy {
+    if (transport === Transport.NATS) {
+      const options = { ...(where.options as object), headers: { ...(metadata as object) } };
+      return plainClient({ transport, options });
+    }
     const forging = plainClient(where);
-    forging.setOnDispatchHook((packet) => void Object.assign(packet, { metadata: metadata() }));
+    forging.setOnDispatchHook((packet) => void Object.assign(packet, { metadata }));
     return forging;
   }
 
   /** The metadata that tenant A's message has. */
-  async function stolen(where: MicroserviceOptions, pattern: unknown, data: unknown): Promise<unknown> {
-    const signing = plainClient(where);
+  async function stolen(where: MicroserviceOptions, pattern: string, data: unknown): Promise<unknown> {
     let metadata: unknown;
-    const dispatch = signing as unknown as {
-      publish: (packet: { metadata: unknown }, callback: unknown) => unknown;
-    };
-    const publish = dispatch.publish.bind(signing);
-    dispatch.publish = (packet, callback) => {
-      metadata = packet.metadata;
-      return publish(packet, callback);
-    };
-    new TenantMessages({ keys: [NEW], tenantIdType: 'uuid' }).sign(signing);
-    await tenantContext(A, () => firstValueFrom(signing.send(pattern, data)));
+    const sender = client(where);
+    if (transport === Transport.NATS) {
+      const tap = await connect({ servers: nats!.servers });
+      open.push(tap);
+      tap.subscribe(pattern, {
+        callback: (_, { headers }) => {
+          metadata = { tenantToken: headers!.get('tenantToken') };
+        },
+      });
+      await tap.flush();
+    } else {
+      const dispatching = sender as unknown as {
+        publish: (packet: { metadata: unknown }, callback: unknown) => unknown;
+      };
+      const publish = dispatching.publish.bind(sender);
+      dispatching.publish = (packet, callback) => {
+        metadata = packet.metadata;
+        return publish(packet, callback);
+      };
+    }
+    await tenantContext(A, () => firstValueFrom(sender.send(pattern, data)));
+    expect(metadata).toEqual({ tenantToken: expect.any(String) });
     return metadata;
   }
 
@@ -254,7 +174,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
         tenantContext(n % 2 ? A : B, () => firstValueFrom(sender.send('look', { n, gone: undefined }))),
       ),
     );
-    expect(views).toEqual(views.map((_, n) => ({ data: { n }, ...of(n % 2 ? A : B) })));
+    expect(views).toEqual(views.map((_, n) => ({ data: { n }, ...viewOf(n % 2 ? A : B) })));
     expect(await notes.all()).toEqual(['of A', 'of B']);
   });
 
@@ -264,7 +184,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
       const where = await address();
       await service(where);
       const view = tenantContext(A, () => firstValueFrom(client(where).send('look', data)));
-      expect(await view).toEqual({ data: JSON.parse(JSON.stringify(data)), ...of(A) });
+      expect(await view).toEqual({ data: JSON.parse(JSON.stringify(data)), ...viewOf(A) });
     },
   );
 
@@ -272,7 +192,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
     const where = await address();
     await service(where);
     const send = () => firstValueFrom(client(where).send({ version: 2, cmd: 'look' }, {}));
-    expect(await tenantContext(B, send)).toEqual(of(B));
+    expect(await tenantContext(B, send)).toEqual(viewOf(B));
   });
 
   it.each(['stream', 'generated'])(
@@ -284,8 +204,8 @@ describe.each(transports)('messages over %s', (_, transport) => {
       const all = (tenantId: string) =>
         tenantContext(tenantId, () => firstValueFrom(sender.send(pattern, {}).pipe(toArray())));
       const [a, b] = await Promise.all([all(A), all(B)]);
-      expect(a).toEqual([of(A), of(A), of(A)]);
-      expect(b).toEqual([of(B), of(B), of(B)]);
+      expect(a).toEqual([viewOf(A), viewOf(A), viewOf(A)]);
+      expect(b).toEqual([viewOf(B), viewOf(B), viewOf(B)]);
     },
   );
 
@@ -314,7 +234,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
         .send('look', {})
         .pipe(mergeMap(async (view: object) => ({ ...view, here: await notes.bodies() }))),
     );
-    const expected = { data: {}, ...of(A), here: ['of A'] };
+    const expected = { data: {}, ...viewOf(A), here: ['of A'] };
     expect(await firstValueFrom(response)).toEqual(expected);
     expect(await tenantContext(B, () => firstValueFrom(response))).toEqual(expected);
   });
@@ -324,9 +244,9 @@ describe.each(transports)('messages over %s', (_, transport) => {
     await service(where);
     @Module({
       imports: [
-        ...database(),
+        ...notesModules(notes),
         ClientsModule.register([{ ...where, name: 'NOTES' }]),
-        TenantMessagesModule.forRootAsync({ useFactory: () => ({ keys: [NEW] }) }),
+        TenantMessagesModule.forRootAsync({ useFactory: () => ({ keys: [KEY] }) }),
       ],
       controllers: [FrontController],
     })
@@ -340,7 +260,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
     expect(answers.map(({ body }) => body as unknown)).toEqual(
       answers.map((_, n) => {
         const tenantId = n % 2 ? A : B;
-        return { data: { n: String(n) }, ...of(tenantId), here: tenantId };
+        return { data: { n: String(n) }, ...viewOf(tenantId), here: tenantId };
       }),
     );
     expect((await request(app.getHttpServer()).get('/unscoped')).status).toBe(403);
@@ -352,7 +272,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
   ])('to a hybrid application %s', async (_, inheritAppConfig) => {
     const where = await address();
     @Module({
-      imports: [...database(), TenantMessagesModule.forRoot({ keys: [NEW] })],
+      imports: [...notesModules(notes), TenantMessagesModule.forRoot({ keys: [KEY] })],
       controllers: [NotesController],
     })
     class HybridModule {}
@@ -364,7 +284,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
     open.push(app);
     const view = await tenantContext(A, () => firstValueFrom(client(where).send('look', {})));
     const forNobody = { who: 'nobody', bodies: 'NoTenantContextError' };
-    expect(view).toEqual({ data: {}, ...(inheritAppConfig ? of(A) : forNobody) });
+    expect(view).toEqual({ data: {}, ...(inheritAppConfig ? viewOf(A) : forNobody) });
   });
 
   it('outside of a tenant context are refused before they are sent', async () => {
@@ -391,7 +311,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
     });
     const signing = client(where);
     const send = (pattern: string) => tenantContext(A, () => firstValueFrom(signing.send(pattern, {})));
-    expect(await send('optional')).toEqual(of(A));
+    expect(await send('optional')).toEqual(viewOf(A));
     expect(await send('admin')).toMatchObject({ who: 'admin: all notes' });
   });
 
@@ -416,9 +336,9 @@ describe.each(transports)('messages over %s', (_, transport) => {
       const send = (sender: ClientProxy, pattern = 'look') => firstValueFrom(sender.send(pattern, {}));
       await expect(send(plainClient(where))).rejects.toEqual(refusal);
       for (const metadata of [null, {}, 'text', { tenantToken: `v1.new.${btoa(A)}.x` }, { tenantToken: A }]) {
-        await expect(send(replaying(where, () => metadata))).rejects.toEqual(refusal);
+        await expect(send(replaying(where, metadata))).rejects.toEqual(refusal);
       }
-      const forged = replaying(where, () => ({ tenantToken: 'v1.new.x.x' }));
+      const forged = replaying(where, { tenantToken: 'v1.new.x.x' });
       await expect(send(forged, 'optional')).rejects.toEqual(refusal);
       forged.emit('event', 1);
       plainClient(where).emit('event', 2);
@@ -430,11 +350,11 @@ describe.each(transports)('messages over %s', (_, transport) => {
       const where = await address();
       await service(where);
       const metadata = await stolen(where, 'look', { amount: 1 });
-      const thief = replaying(where, () => metadata);
+      const thief = replaying(where, metadata);
       const send = (pattern: string, data: object) => firstValueFrom(thief.send(pattern, data));
       await expect(send('stream', { amount: 1 })).rejects.toEqual(refusal);
       await expect(send('look', { amount: 1000 })).rejects.toEqual(refusal);
-      expect(await send('look', { amount: 1 })).toEqual({ data: { amount: 1 }, ...of(A) });
+      expect(await send('look', { amount: 1 })).toEqual({ data: { amount: 1 }, ...viewOf(A) });
     });
 
     it('when they are older than a minute', async () => {
@@ -443,7 +363,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
       const metadata = await stolen(where, 'look', {});
       const now = Date.now();
       const clock = jest.spyOn(Date, 'now').mockReturnValue(now + 95_000);
-      const late = firstValueFrom(replaying(where, () => metadata).send('look', {}));
+      const late = firstValueFrom(replaying(where, metadata).send('look', {}));
       await expect(late).rejects.toEqual(refusal);
       clock.mockRestore();
     });
@@ -452,8 +372,8 @@ describe.each(transports)('messages over %s', (_, transport) => {
       const [rotating, rotated] = [await address(), await address()];
       const send = (where: MicroserviceOptions) =>
         tenantContext(A, () => firstValueFrom(client(where, { keys: [OLD] }).send('look', {})));
-      await service(rotating, { keys: [NEW, OLD] });
-      expect(await send(rotating)).toEqual({ data: {}, ...of(A) });
+      await service(rotating, { keys: [KEY, OLD] });
+      expect(await send(rotating)).toEqual({ data: {}, ...viewOf(A) });
       for (const part of open.splice(0).toReversed()) await part.close();
       await service(rotated);
       await expect(send(rotated)).rejects.toEqual(refusal);
@@ -471,7 +391,7 @@ describe.each(transports)('messages over %s', (_, transport) => {
       });
       const send = (user: string) =>
         tenantContext(A, () => firstValueFrom(client(where).send('look', { user })));
-      expect(await send('ann')).toMatchObject(of(A));
+      expect(await send('ann')).toMatchObject(viewOf(A));
       await expect(send('bob')).rejects.toEqual({ status: 'error', message: 'Tenant access denied' });
       expect(asked).toEqual([
         ['nobody', A, { pattern: 'look', data: { user: 'ann' } }],
@@ -482,21 +402,21 @@ describe.each(transports)('messages over %s', (_, transport) => {
 
   it('a client is signed for once, and by a client that can', async () => {
     const where = await address();
-    const messages = new TenantMessages({ keys: [NEW], tenantIdType: 'uuid' });
+    const messages = new TenantMessages({ keys: [KEY], tenantIdType: 'uuid' });
     const signed = messages.sign(plainClient(where));
     const { send } = signed;
     expect(messages.sign(signed).send).toBe(send);
     expect(
-      () => client(where, {}) && new TenantMessages({ keys: [NEW], tenantIdType: 'uuid' }).sign(signed),
+      () => client(where, {}) && new TenantMessages({ keys: [KEY], tenantIdType: 'uuid' }).sign(signed),
     ).toThrow(RlsConfigurationError);
     const old = plainClient(where);
     Object.assign(old, { setOnDispatchHook: undefined });
     expect(() => messages.sign(old)).toThrow('cannot put metadata on a message');
   });
-});
+}
 
-describe('messages over a transport without metadata', () => {
-  /** A transport of the application's own: whoever has the object calls its handlers. */
+describe('over a transport without metadata', () => {
+  /** A transport of the test's own: whoever has the object calls its handlers. */
   class DirectTransport extends Server implements CustomTransportStrategy {
     listen(ready: () => void): void {
       ready();
@@ -507,9 +427,9 @@ describe('messages over a transport without metadata', () => {
       throw new Error('There is nothing below.');
     }
 
-    async call(pattern: string): Promise<unknown> {
+    async call(pattern: string, context: unknown): Promise<unknown> {
       const handler = this.getHandlerByPattern(pattern) as MessageHandler;
-      return firstValueFrom(this.transformToObservable(await handler({}, new BaseRpcContext([]))));
+      return firstValueFrom(this.transformToObservable(await handler({}, context)));
     }
   }
 
@@ -520,31 +440,41 @@ describe('messages over a transport without metadata', () => {
     }
   }
 
-  it('are refused with an error that says so, unless their handler needs no token', async () => {
-    const strategy = new DirectTransport();
-    const url = notes.db.url('app');
-    @Module({
-      imports: [
-        TypeOrmModule.forRoot({ type: 'postgres', url, entities: NOTES, poolSize: 3, retryAttempts: 0 }),
-        TypeOrmModule.forFeature([Note]),
-        RlsTenantsModule.forRoot({
-          tenantIdType: 'uuid',
-          adminRole: notes.db.roles.admin,
-          resolveTenant: () => undefined,
-        }),
-        TenantMessagesModule.forRoot({ keys: [NEW] }),
-      ],
-      controllers: [NotesController],
-      providers: [{ provide: APP_FILTER, useClass: RethrowingFilter }],
-    })
-    class ServiceModule {}
-    const module = await Test.createTestingModule({ imports: [ServiceModule] }).compile();
-    const app = module.createNestMicroservice<MicroserviceOptions>({ strategy, logger: false });
-    await app.listen();
-    await expect(strategy.call('look')).rejects.toThrow(RlsConfigurationError);
-    await expect(strategy.call('look')).rejects.toThrow('NotesController.look is reached over a transport');
-    expect(await strategy.call('optional')).toEqual({ who: 'nobody', bodies: 'NoTenantContextError' });
-    expect(await strategy.call('admin')).toMatchObject({ bodies: ['of A', 'of B'] });
-    await app.close();
+  it.each<[string, unknown]>([
+    ['of its own', new BaseRpcContext([])],
+    ['RabbitMQ', new RmqContext([{ properties: { headers: {} } }, {}, 'look'])],
+    ['MQTT', new MqttContext(['look', {}])],
+    [
+      'Kafka',
+      new KafkaContext([{ headers: {} } as never, 0, 'look', {} as never, async () => {}, {} as never]),
+    ],
+    ['gRPC, whose context is its call’s metadata', new Map()],
+  ])(
+    'messages are refused with an error that says so, unless their handler needs no token: %s',
+    async (_, context) => {
+      const strategy = new DirectTransport();
+      const rethrowing = { provide: APP_FILTER, useClass: RethrowingFilter };
+      const app = await startService(notes, { strategy }, {}, { providers: [rethrowing] });
+      const call = (pattern: string) => strategy.call(pattern, context);
+      await expect(call('look')).rejects.toThrow(RlsConfigurationError);
+      await expect(call('look')).rejects.toThrow('NotesController.look is reached over a transport');
+      expect(await call('optional')).toEqual({ who: 'nobody', bodies: 'NoTenantContextError' });
+      expect(await call('admin')).toMatchObject({ bodies: ['of A', 'of B'] });
+      await app.close();
+    },
+  );
+
+  it.each([
+    ['RabbitMQ', ClientRMQ],
+    ['MQTT', ClientMqtt],
+    ['Kafka', ClientKafka],
+    ['gRPC', ClientGrpcProxy],
+  ])('no client is signed for: %s', (_, Client) => {
+    // Without its options, for which it would load its transport's package.
+    const client = Object.create(Client.prototype) as ClientProxy;
+    const messages = new TenantMessages({ keys: [KEY], tenantIdType: 'uuid' });
+    const sign = () => messages.sign(client);
+    expect(sign).toThrow(RlsConfigurationError);
+    expect(sign).toThrow(`${Client.name} cannot put metadata on a message`);
   });
 });

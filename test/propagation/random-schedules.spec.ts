@@ -4,6 +4,7 @@ import {
   MessagePattern,
   Transport,
   type MicroserviceOptions,
+  type NatsOptions,
   type RedisOptions,
   type TcpOptions,
 } from '@nestjs/microservices';
@@ -17,6 +18,7 @@ import { TenantJobs } from '../../libs/rls-tenants/src/bullmq/index.js';
 import { RLS_TENANTS_OPTIONS, tenantContext } from '../../libs/rls-tenants/src/context/index.js';
 import { TenantMessages, TenantMessagesModule } from '../../libs/rls-tenants/src/microservices/index.js';
 import { withTenantJobs } from '../../libs/rls-tenants/src/pg-boss/index.js';
+import { hasNats, startNats, type NatsServer } from '../support/nats.js';
 import { Note, Notebook, NOTES, Tag, tenant } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
 import { freePort, hasRedis, startRedis, type RedisServer } from '../support/redis.js';
@@ -29,6 +31,7 @@ const ACTORS = 8;
 const seed = Number(process.env.SCHEDULE_SEED ?? Math.floor(Math.random() * 1e6));
 const operations = Number(process.env.HANDLER_SCHEDULE_OPERATIONS ?? 1_000);
 const itOnRedis = hasRedis() || process.env.CI ? it : it.skip;
+const itOnNats = hasNats() || process.env.CI ? it : it.skip;
 
 const OPTIONS = { keys: [{ id: 'test', secret: 's'.repeat(32) }], tenantIdType: 'uuid' as const };
 
@@ -56,11 +59,16 @@ describe(`random schedules, seed ${seed}, in jobs and messages`, () => {
   let dataSource: DataSource;
   let operator: pg.Pool;
   let redis: RedisServer | undefined;
+  let nats: NatsServer | undefined;
   let works: Works;
   const closing: (() => unknown)[] = [];
 
   beforeAll(async () => {
-    [db, redis] = await Promise.all([createProtectedDatabase(NOTES), hasRedis() ? startRedis() : undefined]);
+    [db, redis, nats] = await Promise.all([
+      createProtectedDatabase(NOTES),
+      hasRedis() ? startRedis() : undefined,
+      hasNats() ? startNats() : undefined,
+    ]);
     operator = new pg.Pool({ connectionString: db.url(), max: 2 });
     dataSource = await db.isolated({ onMissingTenant: 'empty' }, { poolSize: 3 });
     for (let n = 1; n <= TENANTS; n += 1) {
@@ -81,6 +89,7 @@ describe(`random schedules, seed ${seed}, in jobs and messages`, () => {
     await operator.end();
     await db.drop();
     await redis?.stop();
+    await nats?.stop();
   });
 
   async function expectIsolation(send: (n: number) => Promise<unknown>): Promise<void> {
@@ -154,7 +163,15 @@ describe(`random schedules, seed ${seed}, in jobs and messages`, () => {
     300_000,
   );
 
-  async function expectIsolationOver(where: TcpOptions | RedisOptions): Promise<void> {
+  itOnNats(
+    'over NATS',
+    async () => {
+      await expectIsolationOver({ transport: Transport.NATS, options: { servers: nats!.servers } });
+    },
+    300_000,
+  );
+
+  async function expectIsolationOver(where: TcpOptions | RedisOptions | NatsOptions): Promise<void> {
     @Module({
       imports: [TenantMessagesModule.forRoot(OPTIONS), OptionsModule],
       controllers: [WorkController],

@@ -6,14 +6,15 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { RedisContext, RpcException, TcpContext } from '@nestjs/microservices';
+import { NatsContext, RedisContext, RpcException, TcpContext } from '@nestjs/microservices';
 import type { Observable } from 'rxjs';
 import { handlerName, handlerScope, type HandlerScope } from '../context/handler-scope.js';
 import { keepContext } from '../context/keep-context.js';
 import { enterAdmin, type TenantContextState } from '../context/tenant-context.js';
 import { InvalidTenantTokenError, RlsConfigurationError, TenantAccessDeniedError } from '../errors.js';
 import { authorizeState, runAs } from '../propagation/index.js';
-import { TenantMessages, type TenantMessage } from './tenant-messages.js';
+import type { NatsHeaders } from './nats-headers.js';
+import { METADATA_KEY, TenantMessages, type TenantMessage } from './tenant-messages.js';
 
 /**
  * Runs each message and event handler in the tenant context that its message is signed for, until the end of what it
@@ -73,13 +74,19 @@ function receive(context: ExecutionContext): { metadata: unknown; message: Tenan
   if (transport instanceof RedisContext) {
     return { metadata: transport.getMetadata(), message: { pattern: transport.getChannel(), data } };
   }
+  if (transport instanceof NatsContext) {
+    const headers = transport.getHeaders() as NatsHeaders | undefined;
+    const metadata = headers?.has(METADATA_KEY) ? { [METADATA_KEY]: headers.get(METADATA_KEY) } : undefined;
+    // The subject that the message was sent to, also where the handler's pattern is a wildcard.
+    return { metadata, message: { pattern: transport.getSubject(), data } };
+  }
   return undefined;
 }
 
 function unsupportedTransport(context: ExecutionContext): RlsConfigurationError {
   return new RlsConfigurationError(
     `The handler ${handlerName(context)} is reached over a transport whose messages have no metadata.`,
-    'Tenants travel over TCP and Redis. Mark the handler @TenantOptional(), verify the tenant by means of your own, and enter it with TenantContext.run().',
+    'Tenants travel over TCP, Redis and NATS. Mark the handler @TenantOptional(), verify the tenant by means of your own, and enter it with TenantContext.run().',
   );
 }
 

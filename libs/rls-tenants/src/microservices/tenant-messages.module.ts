@@ -8,10 +8,9 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService } from '@nestjs/core';
-import { ClientRedis, ClientTCP } from '@nestjs/microservices';
 import { RLS_TENANTS_OPTIONS, type TenantContextOptions } from '../context/tenant-context.options.js';
 import { TenantMessageInterceptor } from './tenant-message.interceptor.js';
-import { TenantMessages, type TenantMessagesOptions } from './tenant-messages.js';
+import { carriesTenants, TenantMessages, type TenantMessagesOptions } from './tenant-messages.js';
 
 /** Options of `TenantMessagesModule.forRoot()`: `tenantIdType` is that of `RlsTenantsModule`. */
 export type TenantMessagesModuleOptions = Omit<TenantMessagesOptions, 'tenantIdType'>;
@@ -27,7 +26,7 @@ export interface TenantMessagesAsyncOptions
 const OPTIONS = Symbol('nestjs-rls-tenants: TenantMessagesModule options');
 
 /**
- * Makes every TCP and Redis client of the application (of `ClientsModule`, or any provider) sign its messages, and
+ * Makes every TCP, Redis and NATS client of the application (of `ClientsModule`, or any provider) sign its messages, and
  * registers {@link TenantMessageInterceptor} for all handlers. Needs `RlsTenantsModule`. Clients of other transports are
  * left as they are.
  *
@@ -52,7 +51,7 @@ export class TenantMessagesModule implements OnModuleInit {
 
   onModuleInit(): void {
     for (const { instance } of this.discovery.getProviders() as { instance: unknown }[]) {
-      if (instance instanceof ClientTCP || instance instanceof ClientRedis) this.messages.sign(instance);
+      if (carriesTenants(instance)) this.messages.sign(instance);
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { ClientProxy, ReadPacket } from '@nestjs/microservices';
+import { ClientNats, ClientRedis, ClientTCP, type ClientProxy, type ReadPacket } from '@nestjs/microservices';
 import type { Observable } from 'rxjs';
 import { keepContext } from '../context/keep-context.js';
 import type { TenantContextState } from '../context/tenant-context.js';
@@ -10,6 +10,7 @@ import {
   type Authorize,
   type TenantTokenOptions,
 } from '../propagation/index.js';
+import { addNatsHeader, natsData } from './nats-headers.js';
 
 /** A message as `authorize` sees it. */
 export interface TenantMessage {
@@ -28,8 +29,8 @@ export interface TenantMessagesOptions extends TenantTokenOptions {
   authorize?: Authorize<TenantMessage>;
 }
 
-/** Where in a packet's metadata the token is. */
-const METADATA_KEY = 'tenantToken';
+/** Where in a packet's metadata the token is, and in which header of a NATS message. */
+export const METADATA_KEY = 'tenantToken';
 const MAX_AGE_SECONDS = 60;
 
 /** The method of a client that puts metadata on a packet: @nestjs/microservices 12.0.4 has it, 12.0.1 and 11 have not. */
@@ -65,7 +66,8 @@ export class TenantMessages {
    * `emit()` was called; whoever subscribes to what they return, its operators run in that context too. Where there is no tenant in context, both
    * throw NoTenantContextError before any I/O. The client itself is changed, and returned.
    *
-   * @throws RlsConfigurationError if another `TenantMessages` signs for it, or its transport has no metadata.
+   * @throws RlsConfigurationError if another `TenantMessages` signs for it, or it is no client of TCP, Redis or NATS of
+   * `@nestjs/microservices` 12.0.4 or later.
    */
   sign<C extends Client>(client: C): C {
     const signer = signedBy.get(client);
@@ -76,7 +78,7 @@ export class TenantMessages {
         'Make one TenantMessages for an application and let it sign all clients.',
       );
     }
-    this.#hookDispatch(client);
+    this.#addTokens(client);
     signedBy.set(client, this);
     const { send, emit } = client;
     // Signs once to throw in the caller, and once more for each time that the message is sent.
@@ -108,13 +110,17 @@ export class TenantMessages {
     return tokenOf(metadata) !== undefined;
   }
 
-  #hookDispatch(client: Client): void {
+  #addTokens(client: Client): void {
     const dispatching = client as unknown as Dispatching;
-    if (typeof dispatching.setOnDispatchHook !== 'function') {
+    if (!carriesTenants(client) || typeof dispatching.setOnDispatchHook !== 'function') {
       throw new RlsConfigurationError(
         `${client.constructor.name} cannot put metadata on a message.`,
-        'Tenants travel over TCP and Redis, with @nestjs/microservices 12.0.4 or later.',
+        'Tenants travel over TCP, Redis and NATS, with @nestjs/microservices 12.0.4 or later.',
       );
+    }
+    if (client instanceof ClientNats) {
+      addNatsHeader(client, METADATA_KEY, ({ pattern, data }) => this.#token(client, pattern, data));
+      return;
     }
     const previous = dispatching.onDispatchHook;
     dispatching.setOnDispatchHook((packet) => {
@@ -126,8 +132,13 @@ export class TenantMessages {
 
   #token(client: Client, pattern: unknown, data: unknown): string | undefined {
     const name = (client as unknown as Dispatching).normalizePattern(pattern);
-    return this.#tokens.sign(audienceOf(name), data);
+    return this.#tokens.sign(audienceOf(name), client instanceof ClientNats ? natsData(data) : data);
   }
+}
+
+/** Whether a client's messages can have a token. */
+export function carriesTenants(client: unknown): client is ClientTCP | ClientRedis | ClientNats {
+  return client instanceof ClientTCP || client instanceof ClientRedis || client instanceof ClientNats;
 }
 
 function tokenOf(metadata: unknown): unknown {
