@@ -13,6 +13,7 @@ import {
   type ReferentialAction,
   type RlsOperation,
 } from '../migrations/index.js';
+import { inTheirForms } from '../generate/sealed-tables.js';
 import { sequence } from '../migrations/rls-operation.js';
 import { DEFAULT_ADMIN_ROLE } from '../policies/index.js';
 import { explain } from './cli-output.js';
@@ -70,7 +71,7 @@ export async function planJoinTables(
   }
   const plans: JoinTablePlan[] = [];
   const planner = { queryRunner, dataSource, catalog, findings: report.findings.filter(isFailure), roles };
-  for (const table of tables.filter(({ kind }) => kind === 'join-table')) {
+  for (const table of inTheirForms(tables, catalog).filter(({ kind }) => kind === 'join-table')) {
     plans.push(await planOf(planner, table));
   }
   return plans;
@@ -136,12 +137,13 @@ async function protectionOf(
   declared: TenantScopedTable,
   live: CatalogTable,
 ): Promise<Protection> {
-  const { table: joinTable, tenantColumn, tenantIdType, tenantSetting, sides } = declared;
+  const { table: joinTable, tenantColumn, tenantIdType, tenantSetting, sealed = false, sides } = declared;
   await checkOwner(planner.queryRunner, live);
   const options = {
     joinTable,
     tenantIdType,
     tenantSetting,
+    sealed,
     appRole: planner.roles.appRole,
     adminRole: planner.roles.adminRole ?? DEFAULT_ADMIN_ROLE,
   };

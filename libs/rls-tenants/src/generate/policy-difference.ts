@@ -57,11 +57,12 @@ function stepTable(table: string): string {
 }
 
 /** What an operation must be told of a table; what is the library's default is left out. */
-export function tenantOptions({ tenantColumn, tenantIdType, tenantSetting }: TenantScopedTable) {
+export function tenantOptions({ tenantColumn, tenantIdType, tenantSetting, sealed }: TenantScopedTable) {
   return {
     tenantIdType,
     ...(tenantColumn !== DEFAULT_TENANT_COLUMN && { tenantColumn }),
     ...(tenantSetting !== DEFAULT_TENANT_SETTING && { tenantSetting }),
+    ...(sealed && { sealed }),
   };
 }
 

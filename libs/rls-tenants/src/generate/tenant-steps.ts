@@ -7,6 +7,7 @@ import { DEFAULT_ADMIN_ROLE, quoteRole, quoteTable } from '../policies/index.js'
 import { checkBackfilled } from './column-difference.js';
 import { grantDifference } from './grant-difference.js';
 import { policyDifference, protectionStep, type ProtectionRoles } from './policy-difference.js';
+import { inTheirForms } from './sealed-tables.js';
 import type { Note, OperationStep } from './step.js';
 
 /**
@@ -34,7 +35,7 @@ export async function tenantSteps(
   const steps: OperationStep[] = [];
   const notes: Note[] = [];
   const inUse: string[] = [];
-  for (const table of declared) {
+  for (const table of inTheirForms(declared, catalog)) {
     const existing = existingTable(table, catalog, roles);
     if (!existing) {
       steps.push(protectionStep(table, roles));
