@@ -14,8 +14,8 @@ export class Carrying {
   private readonly status: () => TransactionStatus | null;
   // Sticky until the client is seen idle: errs towards taking back what is not there, never towards leaving it.
   private left: number = LEFT.nothing;
-  /** Whom the running transaction was carried for, and whether that were several. Sticky in the same way. */
-  private carriedFor: string | undefined;
+  /** Under a seal: whom the running transaction was carried for last, and whether that were several. */
+  private carriedFor: TenantContextState | undefined;
   private isShared = false;
 
   constructor(
@@ -69,9 +69,10 @@ export class Carrying {
   }
 
   private frontIn(state: TenantContextState): Front {
-    const carriedFor = keyOf(state);
-    this.isShared ||= this.carriedFor !== undefined && this.carriedFor !== carriedFor;
-    this.carriedFor = carriedFor;
+    if (this.seal) {
+      this.isShared ||= this.carriedFor !== undefined && !isSame(this.carriedFor, state);
+      this.carriedFor = state;
+    }
     const front = this.fronts.of(state, this.left);
     if (state.kind === 'admin') this.left |= LEFT.adminRole;
     else if (state.kind === 'tenant' && state.readableTenantIds !== undefined)
@@ -108,9 +109,10 @@ export class Carrying {
   }
 }
 
-function keyOf(state: TenantContextState): string {
-  if (state.kind !== 'tenant') return state.kind;
-  return `tenant ${[state.tenantId, ...(state.readableTenantIds ?? [])].join('\n')}`;
+function isSame(one: TenantContextState, other: TenantContextState): boolean {
+  if (one === other) return true;
+  if (one.kind !== 'tenant' || other.kind !== 'tenant') return one.kind === other.kind;
+  return one.tenantId === other.tenantId && one.readableTenantIds === other.readableTenantIds;
 }
 
 function trackStatus(client: PgClient): () => TransactionStatus {
