@@ -20,6 +20,11 @@ export interface ScheduleOptions {
   tenants: number;
   /** Actors that work at the same time; more than the pool has connections. */
   actors: number;
+  /**
+   * The context is sealed, and admin contexts have connections of their own: a statement of one in a tenant's transaction
+   * must be refused. Default `false`.
+   */
+  sealed?: boolean;
   /** How an operation gets into its tenant's context: by a job or a message, for example. Default `tenantContext`. */
   enter?: (tenantId: string, work: () => Promise<unknown>) => Promise<unknown>;
 }
@@ -39,6 +44,7 @@ const ALL = Symbol('every tenant');
 /** Rows an operation saw and the tenant they must all belong to (`null`: there must be none). */
 interface Actor {
   random: () => number;
+  sealed: boolean;
   check: (
     what: string,
     expected: string | null | typeof ALL,
@@ -62,6 +68,15 @@ const fails = async (query: Promise<unknown>, ...codes: string[]) => {
     throw new Error(`expected ${codes.join(' or ')}, got ${error ? `${code} ${error.message}` : 'success'}`);
   }
 };
+
+async function refusesAdmin(query: Promise<unknown>): Promise<void> {
+  const error = await query.then(
+    () => undefined,
+    (reason: Error & { driverError?: Error }) => reason.driverError ?? reason,
+  );
+  if (error?.name !== 'RlsConfigurationError')
+    throw new Error(`an admin's statement in a tenant's transaction: ${error?.stack ?? 'success'}`);
+}
 
 async function withClient(ds: DataSource, work: (client: pg.PoolClient) => Promise<unknown>): Promise<void> {
   const client = await poolOf(ds).connect();
@@ -239,12 +254,15 @@ const OPERATIONS: Record<string, [number, Operation]> = {
   ],
   nestedContexts: [
     8,
-    (ds, { check, random }, tenantId) =>
+    (ds, { check, random, sealed }, tenantId) =>
       ds.transaction(async (manager) => {
         const other = tenant(1 + Math.floor(random() * 50));
         check('mine', tenantId, await raw(manager));
         await tenantContext(other, async () => check('other', other, await raw(manager)));
-        await adminContext('random schedule', async () => check('admin', ALL, await raw(manager)));
+        await adminContext('random schedule', async () => {
+          if (sealed) await refusesAdmin(raw(manager));
+          else check('admin', ALL, await raw(manager));
+        });
         await withoutTenant(async () => check('nobody', null, await raw(manager)));
         check('mine again', tenantId, await raw(manager));
       }),
@@ -318,7 +336,7 @@ const OPERATIONS: Record<string, [number, Operation]> = {
 
 /** Runs a random schedule. The same seed gives each actor the same operations; how actors interleave is real. */
 export async function runSchedule(options: ScheduleOptions): Promise<ScheduleResult> {
-  const { dataSource, operator, operations, tenants, enter = tenantContext } = options;
+  const { dataSource, operator, operations, tenants, sealed = false, enter = tenantContext } = options;
   const result: ScheduleResult = { operations: 0, rows: 0, kinds: {}, wrong: [] };
   const pick = weightedPick(Object.entries(OPERATIONS).map(([kind, [weight]]) => [kind, weight]));
 
@@ -335,7 +353,9 @@ export async function runSchedule(options: ScheduleOptions): Promise<ScheduleRes
         if (bad) result.wrong.push(`seed ${options.seed} actor ${actor} ${kind} (${what}): ${bad}`);
       };
       try {
-        await enter(tenantId, () => OPERATIONS[kind]![1](dataSource, { random, check }, tenantId, operator));
+        await enter(tenantId, () =>
+          OPERATIONS[kind]![1](dataSource, { random, sealed, check }, tenantId, operator),
+        );
       } catch (error) {
         result.wrong.push(`seed ${options.seed} actor ${actor} ${kind}: ${(error as Error).stack}`);
       }
