@@ -10,7 +10,7 @@ import { formatFinding, verifyIsolation } from '../audit/index.js';
 import { Isolation } from '../connection/isolation.js';
 import { parseTenantId, type TenantId } from '../context/tenant-id.js';
 import { tenantScopeOf, type TenantScope } from '../entities/index.js';
-import { quoteTable } from '../policies/index.js';
+import { DEFAULT_ADMIN_ROLE, quoteTable } from '../policies/index.js';
 import {
   contentOf,
   outcomeOf,
@@ -23,8 +23,9 @@ import {
 import { conflictAttacks } from './attacks/conflict-attacks.js';
 import { readAttacks } from './attacks/read-attacks.js';
 import { referenceAttacks } from './attacks/reference-attacks.js';
+import { sealAttacks } from './attacks/seal-attacks.js';
 import { writeAttacks } from './attacks/write-attacks.js';
-import { asAdmin, asTenant } from './contexts.js';
+import { asTenant } from './contexts.js';
 import { IsolationAssertionError } from './isolation-assertion.error.js';
 import { IsolationSession } from './isolation-session.js';
 import { COLUMNS_SQL, keyTextSql, ROLE_SQL } from './isolation.sql.js';
@@ -130,6 +131,7 @@ async function sceneOf<Entity extends ObjectLiteral>(
   const [own, other] = ids.map((id) => parseTenantId(scope.tenantIdType, id)) as [string, string];
   if (own === other) throw nothingProven('both tenants are the same', 'Give two different tenants.');
   const seeder = new RowSeeder(session);
+  const { seal, adminRole } = Isolation.get(session.dataSource)!.options;
   const table = quoteTable(metadata.tablePath);
   const { rows } = await session.query<{ name: string }>(COLUMNS_SQL, [table]);
   const target = async (tenantId: string) => {
@@ -142,6 +144,7 @@ async function sceneOf<Entity extends ObjectLiteral>(
     metadata,
     scope,
     tenantSetting: scope.tenantSetting,
+    sealedFrom: seal && (adminRole ?? DEFAULT_ADMIN_ROLE),
     table,
     columns: rows.map(({ name }) => name),
     own: await target(own),
@@ -149,7 +152,7 @@ async function sceneOf<Entity extends ObjectLiteral>(
   };
 }
 
-/** Proves that the row is there, and that it is the tenant's: the admin reads it. */
+/** Proves that the row is there, and that it is the tenant's: the control reads it. */
 async function targetOf(
   session: IsolationSession,
   metadata: EntityMetadata,
@@ -157,19 +160,26 @@ async function targetOf(
   seeded: ObjectLiteral,
 ): Promise<Target> {
   const table = quoteTable(metadata.tablePath);
-  const entity = await asAdmin('expectIsolated: the row is there', () =>
-    session.manager.findOne(metadata.target, { where: primaryKeyOf(metadata, seeded), withDeleted: true }),
-  ).catch((cause: unknown) => {
-    throw nothingProven(
-      `the admin cannot read table "${metadata.tablePath}": ${(cause as Error).message}`,
-      'Grant the admin role what the app role may, and let the app role SET ROLE to it: `rls-tenants setup-roles`.',
-      cause,
-    );
-  });
+  const whoever = session.adminTakesTurns ? 'the admin' : `tenant ${JSON.stringify(tenantId)}`;
+  const entity = await session
+    .inControl(tenantId, () =>
+      session.manager.findOne(metadata.target, { where: primaryKeyOf(metadata, seeded), withDeleted: true }),
+    )
+    .catch((cause: unknown) => {
+      throw nothingProven(
+        `${whoever} cannot read table "${metadata.tablePath}": ${(cause as Error).message}`,
+        session.adminTakesTurns
+          ? 'Grant the admin role what the app role may, and let the app role SET ROLE to it: `rls-tenants setup-roles`.'
+          : 'Grant the app role what it needs (protectTable() does), and look at the policies of the table.',
+        cause,
+      );
+    });
   if (!entity) {
     throw nothingProven(
-      `the admin does not see the row that was inserted for tenant ${JSON.stringify(tenantId)}`,
-      `Give table "${metadata.tablePath}" the admin policy (protectTable() does); a trigger may have removed the row.`,
+      `${whoever} does not see the row that was inserted for tenant ${JSON.stringify(tenantId)}`,
+      session.adminTakesTurns
+        ? `Give table "${metadata.tablePath}" the admin policy (protectTable() does); a trigger may have removed the row.`
+        : `Compare the policies of table "${metadata.tablePath}" with those that protectTable() writes; a trigger may have removed the row.`,
     );
   }
   const columns = metadata.primaryColumns;
@@ -177,7 +187,7 @@ async function targetOf(
     session.dataSource.driver.preparePersistentValue(column.getEntityValue(entity), column),
   );
   const names = columns.map(({ databaseName }) => databaseName);
-  const key = await keyOf(session, table, names, values);
+  const key = await session.inControl(tenantId, () => keyOf(session, table, names, values));
   const where = primaryKeyOf(metadata, entity);
   // What find() does not load: columns with `select: false`, and relations.
   for (const column of metadata.columns)
@@ -187,14 +197,14 @@ async function targetOf(
     const related: unknown = relation.getEntityValue(seeded);
     if (related !== undefined) relation.setEntityValue(entity, related);
   }
-  return { tenantId, entity, where, key, content: (await contentOf({ session, table }, key))! };
+  return { tenantId, entity, where, key, content: (await contentOf({ session, table }, { tenantId, key }))! };
 }
 
 async function keyOf(session: IsolationSession, table: string, names: string[], values: unknown[]) {
   const condition = names
     .map((name, index) => `"${name.replaceAll('"', '""')}" = $${index + 1}`)
     .join(' AND ');
-  const { rows } = await session.asAdmin<Record<string, string>>(keyTextSql(table, names, condition), values);
+  const { rows } = await session.query<Record<string, string>>(keyTextSql(table, names, condition), values);
   return names.map((column, index) => ({ column, text: rows[0]![`k${index}`]! }));
 }
 
@@ -217,13 +227,15 @@ async function attacksOf(scene: Scene): Promise<Attack[]> {
     ...(await writeAttacks(scene)),
     ...(await conflictAttacks(scene)),
     ...(await referenceAttacks(scene)),
+    ...(await sealAttacks(scene)),
   ];
 }
 
 /** Why the attack speaks against isolation; undefined if it does not. */
 async function failureOf(scene: Scene, attack: Attack): Promise<string | undefined> {
   const control = await outcomeOf(scene, attack, scene.own);
-  if (control.kind !== 'reached')
+  const proven = control.kind === 'constraint' && attack.provenBy?.includes(control.code);
+  if (control.kind !== 'reached' && !proven)
     return `${attack.way}: nothing was proven, because a tenant cannot do that to its own row either (${described(control)})`;
   const outcome = await outcomeOf(scene, attack, scene.other);
   switch (outcome.kind) {

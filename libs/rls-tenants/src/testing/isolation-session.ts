@@ -1,8 +1,10 @@
 import type { DataSource, EntityManager, EntityMetadata, QueryRunner } from 'typeorm';
+import { Isolation } from '../connection/isolation.js';
+import type { TenantId } from '../context/tenant-id.js';
 import { withoutTenant } from '../context/tenant-context.js';
 import { quoteTable } from '../policies/index.js';
-import { asAdmin } from './contexts.js';
-import { PRIVILEGES_SQL } from './isolation.sql.js';
+import { asAdmin, asTenant } from './contexts.js';
+import { PRIVILEGES_SQL, SEEN } from './isolation.sql.js';
 
 export type Privilege = 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE' | 'TRUNCATE';
 
@@ -15,28 +17,40 @@ export interface Result<Row> {
 /** A tenant's statement that waits for another test's lock would wait for ever. */
 const LOCK_TIMEOUT_SQL = "SET LOCAL lock_timeout = '10s'";
 
-/** One transaction of the data source in which tenants, the admin and nobody take turns. It is always rolled back. */
+/**
+ * One transaction of the data source in which tenants, the admin and nobody take turns. It is always rolled back.
+ *
+ * Where admin contexts have connections of their own, the admin takes no turn: what that connection sees is what was
+ * committed. Controls are then the row's own tenant's.
+ */
 export class IsolationSession {
+  /** Whether the admin takes turns in the transaction. */
+  readonly adminTakesTurns: boolean;
   private readonly privileges = new Map<string, Record<Privilege, boolean>>();
+  private readonly undoing: (() => Promise<unknown>)[] = [];
 
   private constructor(
     readonly dataSource: DataSource,
     private readonly queryRunner: QueryRunner,
-  ) {}
+  ) {
+    this.adminTakesTurns = Isolation.get(dataSource)?.serves === 'everybody';
+  }
 
   static async run<T>(dataSource: DataSource, fn: (session: IsolationSession) => Promise<T>): Promise<T> {
     const queryRunner = dataSource.createQueryRunner('master');
+    const session = new IsolationSession(dataSource, queryRunner);
     try {
       return await withoutTenant(async () => {
         await queryRunner.startTransaction();
         await queryRunner.query(LOCK_TIMEOUT_SQL);
-        return await fn(new IsolationSession(dataSource, queryRunner));
+        return await fn(session);
       });
     } finally {
       await withoutTenant(async () => {
         if (queryRunner.isTransactionActive) await queryRunner.rollbackTransaction();
         await queryRunner.release();
       });
+      for (const undo of session.undoing.toReversed()) await undo();
     }
   }
 
@@ -50,13 +64,16 @@ export class IsolationSession {
     return { rows: (records ?? []) as Row[], affected: affected ?? 0 };
   }
 
-  /** Runs statements without parameters as one simple query, in the caller's context. The last one's rows. */
-  async simpleQuery<Row>(sql: string): Promise<readonly Row[]> {
-    const client = (await this.queryRunner.connect()) as {
-      query(text: string): Promise<{ rows: Row[] } | { rows: Row[] }[]>;
-    };
-    const results = await client.query(sql);
-    return (Array.isArray(results) ? results.at(-1)! : results).rows;
+  /** Whether a block that {@link readInBlockSql} wrote sees its row, in the caller's context. */
+  async seesInBlock(sql: string): Promise<boolean> {
+    const client = (await this.queryRunner.connect()) as { query(text: string): Promise<unknown> };
+    try {
+      await client.query(sql);
+      return false;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === SEEN) return true;
+      throw error;
+    }
   }
 
   /** Runs `fn` and takes back what it wrote, whether it fails or not. */
@@ -85,8 +102,29 @@ export class IsolationSession {
     return privileges[privilege];
   }
 
-  /** Runs one statement as admin. */
-  asAdmin<Row>(sql: string, values: readonly unknown[] = []): Promise<Result<Row>> {
-    return asAdmin('expectIsolated: seeds and controls', () => this.query<Row>(sql, values));
+  /** Runs `fn`, a seed or a control, as one who sees the tenant's rows: the admin, or else the tenant. */
+  inControl<T>(tenantId: TenantId, fn: () => Promise<T>): Promise<T> {
+    return this.adminTakesTurns ? asAdmin('expectIsolated: seeds and controls', fn) : asTenant(tenantId, fn);
+  }
+
+  /** Whether a seed or a control may remove a row of the entity. */
+  async mayRemove(metadata: EntityMetadata): Promise<boolean> {
+    return this.adminTakesTurns || (await this.may('DELETE', metadata));
+  }
+
+  /**
+   * Runs `fn` as admin: in the transaction if the admin takes turns there; otherwise it is committed, and taken back by
+   * `undo` when the session ends.
+   */
+  async asAdmin<T>(
+    reason: string,
+    fn: (manager: EntityManager) => Promise<T>,
+    undo?: (manager: EntityManager) => Promise<unknown>,
+  ): Promise<T> {
+    if (this.adminTakesTurns) return asAdmin(reason, () => fn(this.manager));
+    const { manager } = this.dataSource;
+    const result = await asAdmin(reason, () => fn(manager));
+    if (undo) this.undoing.push(() => asAdmin('expectIsolated: take back a seed', () => undo(manager)));
+    return result;
   }
 }

@@ -82,9 +82,30 @@ export function lockSql(table: string, condition: string): string {
   return `${readSql(table, condition)} FOR UPDATE`;
 }
 
-/** Reads with the tenant setting emptied before, in one simple query. */
-export function readAsNobodySql(setting: string, table: string, condition: string): string {
-  return `SELECT set_config(${quoteLiteral(setting)}, '', true); ${readSql(table, condition)}`;
+/** SQLSTATE with which a block says that it sees its row: a block returns none. */
+export const SEEN = 'RLSEE';
+
+/**
+ * Reads in one statement, behind other statements: the library carries the tenant in front of each statement that is sent,
+ * and so takes back what an earlier one set.
+ */
+export function readInBlockSql(before: readonly string[], table: string, condition: string): string {
+  const seen = `RAISE EXCEPTION 'the row is seen' USING ERRCODE = '${SEEN}';`;
+  return blockSql([...before, `IF EXISTS (${readSql(table, condition)}) THEN ${seen} END IF`]);
+}
+
+export function blockSql(statements: readonly string[]): string {
+  return `DO ${quoteLiteral(`BEGIN ${statements.map((statement) => `${statement};`).join(' ')} END`)}`;
+}
+
+/** For a block: sets what the library carries. */
+export function setInBlock(setting: string, value: string): string {
+  return `PERFORM set_config(${quoteLiteral(setting)}, ${quoteLiteral(value)}, true)`;
+}
+
+/** For a block: becomes another role, until the transaction ends. */
+export function becomeInBlock(role: string): string {
+  return `SET LOCAL ROLE ${quoteIdentifier(role)}`;
 }
 
 /** Writes the row without changing it. */

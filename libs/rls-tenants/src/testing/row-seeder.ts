@@ -1,10 +1,11 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto';
-import type { EntityMetadata, ObjectLiteral } from 'typeorm';
+import type { EntityManager, EntityMetadata, ObjectLiteral } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import type { RelationMetadata } from 'typeorm/metadata/RelationMetadata.js';
 import { dataSourceOf } from '../entities/data-source.js';
 import { tenantColumnOf } from '../entities/index.js';
-import { asAdmin, asTenant } from './contexts.js';
+import { primaryKeyOf } from './attacks/attack.js';
+import { asTenant } from './contexts.js';
 import { IsolationAssertionError } from './isolation-assertion.error.js';
 import type { IsolationSession } from './isolation-session.js';
 
@@ -34,10 +35,14 @@ export class RowSeeder {
       await this.relate(entity, relation, tenantId, keys);
     for (const column of metadata.columns)
       if (isToBeFilled(column, entity, keys)) column.setEntityValue(entity, valueFor(column));
-    const insert = () => manager.createQueryBuilder().insert().into(metadata.target).values(entity).execute();
+    const insert = (into: EntityManager) =>
+      into.createQueryBuilder().insert().into(metadata.target).values(entity).execute();
     try {
-      if (await this.session.may('INSERT', metadata)) await asTenant(tenantId, insert);
-      else await asAdmin('expectIsolated: the app role may not insert', insert);
+      if (await this.session.may('INSERT', metadata)) await asTenant(tenantId, () => insert(manager));
+      else
+        await this.session.asAdmin('expectIsolated: the app role may not insert', insert, (from) =>
+          from.delete(metadata.target, primaryKeyOf(metadata, entity)),
+        );
     } catch (cause) {
       throw new IsolationAssertionError(
         `Nothing was proven: a row of "${metadata.name}" for tenant ${JSON.stringify(tenantId)} could not be inserted: ${(cause as Error).message}`,
@@ -70,9 +75,11 @@ export class RowSeeder {
   ): Promise<void> {
     const { propertyName } = joinColumns[0]!.referencedColumn!;
     const where = { [propertyName]: tenantId };
-    const exists = await asAdmin('expectIsolated: is the tenant there', () =>
-      this.session.manager.existsBy(tenants.target, where),
-    );
+    const exists = (await this.session.may('SELECT', tenants))
+      ? await this.session.inControl(tenantId, () => this.session.manager.existsBy(tenants.target, where))
+      : await this.session.asAdmin('expectIsolated: is the tenant there', (manager) =>
+          manager.existsBy(tenants.target, where),
+        );
     if (!exists) await this.seed(tenants, tenantId, where);
   }
 }

@@ -4,18 +4,28 @@ import { isolateDataSource, type IsolationOptions } from '../connection/index.js
 import { tenantTablesOf, type TenantScopedTable } from '../entities/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import {
+  installSeal,
   migrationDataSourceOptions,
   protectJoinTable,
   protectTable,
   type RlsOperation,
 } from '../migrations/index.js';
-import { DEFAULT_ADMIN_ROLE, quoteIdentifier, quoteLiteral, setupRolesSql } from '../policies/index.js';
+import { unloggedQuery } from '../migrations/operations/seal-keys.operation.js';
+import { sealStateOf } from '../migrations/seal.js';
+import { storeSealKeys } from '../migrations/seal-keys.js';
+import {
+  DEFAULT_ADMIN_ROLE,
+  pruneSealKeysSql,
+  quoteIdentifier,
+  quoteLiteral,
+  setupRolesSql,
+} from '../policies/index.js';
 import { databasePrefix, useTestServer, withClient, type TestServer } from './test-server.js';
 
 type PostgresOptions = Extract<DataSourceOptions, { type: 'postgres' }>;
 
 /** What a test database is made of: the application's own options, and the names of the roles. */
-export interface TestDatabaseOptions extends IsolationOptions {
+export interface TestDatabaseOptions extends Omit<IsolationOptions, 'adminDataSource'> {
   /**
    * The application's TypeORM options; where the server is and who connects is filled in. With `migrations`, the schema is
    * what they make of it, policies included. Without, it is synchronized from the entities and every tenant-scoped table
@@ -26,15 +36,25 @@ export interface TestDatabaseOptions extends IsolationOptions {
   appRole?: string;
   /** The login that owns the tables. Default `'migrator'`. */
   migrationRole?: string;
+  /**
+   * The login of admin contexts, which then have a data source of their own; the app role is no member of the admin role.
+   * Default: with a `seal`, `'app_admin'`; without, none.
+   */
+  adminLogin?: string;
 }
 
-/** A database of its own, with the three roles that `setup-roles` makes. */
+/** A database of its own, with the roles that `setup-roles` makes. */
 export interface TestDatabase {
   /** Connected as the app role, and isolated. */
   readonly dataSource: DataSource;
   readonly name: string;
-  /** A connection string: for an application under test that connects itself, as `'app'`. */
-  url(login: 'app' | 'migration' | 'superuser'): string;
+  /**
+   * A connection string: for an application under test that connects itself, as `'app'`, and as `'admin'` for its
+   * `adminDataSource`.
+   *
+   * @throws RlsConfigurationError for `'admin'`, if there is no login of admin contexts.
+   */
+  url(login: 'app' | 'admin' | 'migration' | 'superuser'): string;
   /** Closes the data source and drops the database. Close an application's own connections first. */
   destroy(): Promise<void>;
 }
@@ -49,7 +69,10 @@ const LOCK = 'nestjs-rls-tenants: test databases';
  * app role. The first one of a test run with these entities and migrations runs them, as the migration role; the others
  * are copies, which take some tens of milliseconds. It uses the server of the runner's global set-up, or starts one.
  *
- * Roles belong to the server: on one of your own (RLS_TEST_DATABASE_URL) the three are created if they are missing.
+ * With a `seal`, the policies ask for it: the migrations install it, or without migrations this does. The database gets
+ * its keys from the options, as soon as it is installed, whatever keys the migrations gave it.
+ *
+ * Roles belong to the server: on one of your own (RLS_TEST_DATABASE_URL) they are created if they are missing.
  *
  * @throws RlsConfigurationError if the options change the schema on their own; RlsTenantsError if no server starts.
  */
@@ -58,7 +81,7 @@ export async function createTestDatabase(options: TestDatabaseOptions): Promise<
   try {
     const maker = new DatabaseMaker(server, options);
     const name = await maker.make();
-    const dataSource = await maker.open(name).catch(async (error: unknown) => {
+    const { dataSource, admins } = await maker.open(name).catch(async (error: unknown) => {
       await maker.drop(name);
       throw error;
     });
@@ -71,6 +94,7 @@ export async function createTestDatabase(options: TestDatabaseOptions): Promise<
         if (destroyed) return;
         destroyed = true;
         if (dataSource.isInitialized) await dataSource.destroy();
+        if (admins?.isInitialized) await admins.destroy();
         await maker.drop(name);
         await server.release();
       },
@@ -82,21 +106,35 @@ export async function createTestDatabase(options: TestDatabaseOptions): Promise<
 }
 
 class DatabaseMaker {
-  private readonly roles: { appRole: string; migrationRole: string; adminRole: string };
+  private readonly roles: {
+    appRole: string;
+    migrationRole: string;
+    adminRole: string;
+    adminLogin: string | undefined;
+  };
 
   constructor(
     private readonly server: TestServer,
     private readonly options: TestDatabaseOptions,
   ) {
     const { appRole = 'app', migrationRole = 'migrator', adminRole = DEFAULT_ADMIN_ROLE } = options;
-    this.roles = { appRole, migrationRole, adminRole };
+    const { adminLogin = options.seal && 'app_admin' } = options;
+    this.roles = { appRole, migrationRole, adminRole, adminLogin };
   }
 
-  url(database: string, login: 'app' | 'migration' | 'superuser' = 'superuser'): string {
+  url(database: string, login: 'app' | 'admin' | 'migration' | 'superuser' = 'superuser'): string {
     const url = new URL(this.server.url);
     url.pathname = `/${database}`;
     if (login === 'superuser') return url.toString();
-    url.username = login === 'app' ? this.roles.appRole : this.roles.migrationRole;
+    const { appRole: app, migrationRole: migration, adminLogin: admin } = this.roles;
+    const username = { app, migration, admin }[login];
+    if (username === undefined) {
+      throw new RlsConfigurationError(
+        'The test database has no login of admin contexts.',
+        'Give createTestDatabase() the option `seal`, or `adminLogin`.',
+      );
+    }
+    url.username = username;
     url.password = PASSWORD;
     return url.toString();
   }
@@ -130,19 +168,34 @@ class DatabaseMaker {
           WHERE datname = ${quoteLiteral(name)}`,
       );
     });
+    if (this.options.seal)
+      await withClient(this.url(name, 'migration'), (client) =>
+        this.storeKeys(async (sql, values) => (await client.query(sql, values)).rows as unknown[]),
+      ).catch(async (error: unknown) => {
+        await this.drop(name);
+        throw error;
+      });
     return name;
   }
 
-  async open(name: string): Promise<DataSource> {
-    const dataSource = await new DataSource(this.dataSourceOptions(name)).initialize();
-    const { tenantIdType, tenantSetting, adminRole, onMissingTenant, autoScope } = this.options;
-    return isolateDataSource(dataSource, {
+  async open(name: string): Promise<{ dataSource: DataSource; admins: DataSource | undefined }> {
+    const options = this.dataSourceOptions(name);
+    const dataSource = await new DataSource(options).initialize();
+    const { tenantIdType, tenantSetting, adminRole, onMissingTenant, autoScope, seal } = this.options;
+    const admins =
+      this.roles.adminLogin === undefined
+        ? undefined
+        : await new DataSource({ ...options, url: this.url(name, 'admin') }).initialize();
+    await isolateDataSource(dataSource, {
+      ...(seal && { seal }),
+      ...(admins && { adminDataSource: admins }),
       tenantIdType,
       ...(tenantSetting !== undefined && { tenantSetting }),
       ...(adminRole !== undefined && { adminRole }),
       ...(onMissingTenant !== undefined && { onMissingTenant }),
       ...(autoScope !== undefined && { autoScope }),
     });
+    return { dataSource, admins };
   }
 
   async drop(name: string): Promise<void> {
@@ -171,15 +224,15 @@ class DatabaseMaker {
   }
 
   private async createSchema(database: string): Promise<void> {
-    const { appRole, migrationRole } = this.roles;
+    const { appRole, migrationRole, adminLogin } = this.roles;
     const schemas = [...new Set(['public', ...(await this.metadata()).schemas])];
     await withClient(this.url(database), async (client) => {
       const { rows } = await client.query<{ name: string }>('SELECT rolname::text AS name FROM pg_roles');
       const before = new Set(rows.map(({ name }) => name));
       await client.query('BEGIN');
       for (const { sql } of setupRolesSql({ ...this.roles, schemas })) await client.query(sql);
-      for (const login of [appRole, migrationRole])
-        if (!before.has(login))
+      for (const login of [appRole, migrationRole, adminLogin])
+        if (login !== undefined && !before.has(login))
           await client.query(`ALTER ROLE ${quoteIdentifier(login)} PASSWORD ${quoteLiteral(PASSWORD)}`);
       await client.query('COMMIT');
     });
@@ -191,17 +244,47 @@ class DatabaseMaker {
     );
     await migrator.initialize();
     try {
+      if (this.options.seal) this.giveKeysBetween(migrator);
       if (migrator.migrations.length > 0) await migrator.runMigrations({ transaction: 'each' });
       else await this.synchronize(migrator);
+      // Each copy gets the keys of who asks for it.
+      if (this.options.seal)
+        await migrator.query(pruneSealKeysSql(this.options.tenantSetting), [[]]).catch((cause: unknown) => {
+          throw notSealed(cause);
+        });
     } finally {
       await migrator.destroy();
     }
   }
 
+  /** In production somebody runs `seal-keys` between the migration that installs the seal and those that seal tables. */
+  private giveKeysBetween({ migrations }: DataSource): void {
+    for (const migration of migrations) {
+      const { up } = migration;
+      migration.up = async (queryRunner) => {
+        const { installed } = await sealStateOf(queryRunner, this.options.tenantSetting);
+        if (installed) await this.storeKeys(await unloggedQuery(queryRunner));
+        await up.call(migration, queryRunner);
+      };
+    }
+  }
+
+  private async storeKeys(query: Parameters<typeof storeSealKeys>[0]): Promise<void> {
+    const { seal, tenantSetting } = this.options;
+    const keys = typeof seal!.keys === 'function' ? await seal!.keys() : seal!.keys;
+    await storeSealKeys(query, keys, { prune: false, tenantSetting });
+  }
+
   private async synchronize(migrator: DataSource): Promise<void> {
     await migrator.synchronize();
     const queryRunner = migrator.createQueryRunner();
+    const { appRole, adminRole } = this.roles;
+    const { seal, tenantSetting } = this.options;
     try {
+      if (seal)
+        await installSeal({ appRole, adminRole, ...(tenantSetting !== undefined && { tenantSetting }) }).up(
+          queryRunner,
+        );
       for (const table of tenantTablesOf(migrator)) await this.protect(table).up(queryRunner);
     } finally {
       await queryRunner.release();
@@ -210,8 +293,9 @@ class DatabaseMaker {
 
   private protect({ table, kind, sides, entityName: _entity, ...columns }: TenantScopedTable): RlsOperation {
     const { appRole, adminRole } = this.roles;
-    if (kind === 'entity') return protectTable({ ...columns, table, appRole, adminRole });
-    const joinTable = { ...columns, joinTable: table, appRole, adminRole };
+    const sealed = this.options.seal !== undefined;
+    if (kind === 'entity') return protectTable({ ...columns, table, appRole, adminRole, sealed });
+    const joinTable = { ...columns, joinTable: table, appRole, adminRole, sealed };
     return protectJoinTable(
       sides ? { ...joinTable, form: 'exists', sides } : { ...joinTable, form: 'existing-column' },
     );
@@ -220,8 +304,8 @@ class DatabaseMaker {
   /** Two data sources with the same key have the same schema. */
   private async schemaKey(): Promise<string> {
     const { description } = await this.metadata();
-    const { tenantSetting, tenantIdType } = this.options;
-    const text = JSON.stringify([description, this.roles, tenantSetting, tenantIdType]);
+    const { tenantSetting, tenantIdType, seal } = this.options;
+    const text = JSON.stringify([description, this.roles, tenantSetting, tenantIdType, seal !== undefined]);
     return createHash('sha256').update(text).digest('hex').slice(0, 16);
   }
 
@@ -239,6 +323,14 @@ class DatabaseMaker {
       },
     };
   }
+}
+
+function notSealed(cause: unknown): RlsConfigurationError {
+  return new RlsConfigurationError(
+    `The option \`seal\` is given, and the migrations install no tenant seal: ${(cause as Error).message}.`,
+    'Put installSeal() and sealTable() into migrations, or leave `seal` out.',
+    { cause },
+  );
 }
 
 /** Everything of an entity's metadata that its table is made of. */

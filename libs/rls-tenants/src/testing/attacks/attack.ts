@@ -11,7 +11,7 @@ import type { RowSeeder } from '../row-seeder.js';
 /** A seeded row of one tenant. */
 export interface Target {
   readonly tenantId: string;
-  /** As the admin loads it. */
+  /** As the control loads it. */
   readonly entity: ObjectLiteral;
   /** Its primary key, for TypeORM. */
   readonly where: ObjectLiteral;
@@ -28,6 +28,8 @@ export interface Scene {
   readonly metadata: EntityMetadata;
   readonly scope: TenantScope;
   readonly tenantSetting: string;
+  /** The role that no tenant may become; undefined where the app role becomes it for admin contexts. */
+  readonly sealedFrom: string | undefined;
   /** The quoted table. */
   readonly table: string;
   /** Every column that can be written, not quoted. */
@@ -50,6 +52,11 @@ export interface Attack {
    * nothing. Without this, every constraint is a failure: PostgreSQL asks policies first, so they let the row by.
    */
   readonly heldBy?: readonly string[];
+  /**
+   * The SQLSTATEs of constraints which show, on the attacker's own row, that the policies let it by, where that row cannot
+   * be taken out of the way.
+   */
+  readonly provenBy?: readonly string[];
 }
 
 /** Runs `fn` as the tenant that attacks. */
@@ -64,19 +71,20 @@ export async function touches(scene: Scene, target: Target, fn: () => Promise<un
   return before !== (await placeOf(scene, target));
 }
 
-async function placeOf({ session, table }: Scene, { key }: Target): Promise<string | undefined> {
-  const { rows } = await session.asAdmin<{ place: string }>(placeSql(table, keyCondition(key)), texts(key));
+async function placeOf({ session, table }: Scene, { tenantId, key }: Target): Promise<string | undefined> {
+  const { rows } = await session.inControl(tenantId, () =>
+    session.query<{ place: string }>(placeSql(table, keyCondition(key)), texts(key)),
+  );
   return rows[0]?.place;
 }
 
-/** The row as the admin reads it; undefined if it is not there. */
+/** The row as the control reads it; undefined if it is not there. */
 export async function contentOf(
   { session, table }: Pick<Scene, 'session' | 'table'>,
-  key: readonly KeyPart[],
+  { tenantId, key }: Pick<Target, 'tenantId' | 'key'>,
 ): Promise<string | undefined> {
-  const { rows } = await session.asAdmin<{ content: string }>(
-    contentSql(table, keyCondition(key)),
-    texts(key),
+  const { rows } = await session.inControl(tenantId, () =>
+    session.query<{ content: string }>(contentSql(table, keyCondition(key)), texts(key)),
   );
   return rows[0]?.content;
 }

@@ -19,7 +19,7 @@ interface UniqueKey {
 /** INSERT … ON CONFLICT on each unique key of the table, with the values that the other tenant's row has there. */
 export async function conflictAttacks(scene: Scene): Promise<Attack[]> {
   const { session, metadata, table, scope } = scene;
-  if (!(await session.may('INSERT', metadata))) return [];
+  if (!(await session.may('INSERT', metadata)) || !(await session.mayRemove(metadata))) return [];
   const update = await session.may('UPDATE', metadata);
   const { rows: keys } = await session.query<UniqueKey>(UNIQUE_KEYS_SQL, [quoteTable(metadata.tablePath)]);
   const column = quoted(ordinaryColumn(scene));

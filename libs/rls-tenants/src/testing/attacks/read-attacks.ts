@@ -1,6 +1,13 @@
 import { withoutTenant } from '../../context/tenant-context.js';
 import { asTenant } from '../contexts.js';
-import { keyCondition, keyConditionOfLiterals, lockSql, readAsNobodySql, readSql } from '../isolation.sql.js';
+import {
+  keyCondition,
+  keyConditionOfLiterals,
+  lockSql,
+  readInBlockSql,
+  readSql,
+  setInBlock,
+} from '../isolation.sql.js';
 import { asAttacker, primaryKeyOf, texts, type Attack, type Scene, type Target } from './attack.js';
 
 /** How long a result stays in the cache, in milliseconds: it must outlive one attempt. */
@@ -58,13 +65,15 @@ export async function readAttacks(scene: Scene): Promise<Attack[]> {
       const read = async () => (await manager.findOne(entity, { where, withDeleted: true })) !== null;
       return nobody ? withoutTenant(read) : read();
     }),
-    byNobody('reads the row with an empty tenant setting', async ({ key }, nobody) => {
-      const condition = keyConditionOfLiterals(key);
+    byNobody('reads the row with an empty tenant setting', ({ key }, nobody) => {
+      const empty = nobody ? [setInBlock(scene.tenantSetting, '')] : [];
+      const sql = readInBlockSql(empty, table, keyConditionOfLiterals(key));
       // In a context, because the library refuses the statement without one: here the policies are asked.
-      const sql = nobody ? readAsNobodySql(scene.tenantSetting, table, condition) : readSql(table, condition);
-      return (await asAttacker(scene, () => session.simpleQuery(sql))).length > 0;
+      return asAttacker(scene, () => session.seesInBlock(sql));
     }),
-    ...(session.dataSource.queryResultCache ? [cacheAttack(scene)] : []),
+    ...(session.dataSource.queryResultCache && (await session.mayRemove(metadata))
+      ? [cacheAttack(scene)]
+      : []),
   ];
 }
 
@@ -90,8 +99,11 @@ function cacheAttack(scene: Scene): Attack {
   };
 }
 
-/** Removes a row as admin, so that neither its keys nor its policies are in the way. */
-export async function removeRow({ session, table }: Scene, { key }: Target): Promise<void> {
-  const { affected } = await session.asAdmin(`DELETE FROM ${table} WHERE ${keyCondition(key)}`, texts(key));
-  if (affected !== 1) throw new Error('the admin cannot delete the row');
+/** Removes a row, so that neither its keys nor its policies are in the way. Ask `mayRemove` first. */
+export async function removeRow({ session, table }: Scene, { tenantId, key }: Target): Promise<void> {
+  const { affected } = await session.inControl(tenantId, () =>
+    session.query(`DELETE FROM ${table} WHERE ${keyCondition(key)}`, texts(key)),
+  );
+  if (affected !== 1)
+    throw new Error(`the ${session.adminTakesTurns ? 'admin' : 'tenant'} cannot delete the row`);
 }

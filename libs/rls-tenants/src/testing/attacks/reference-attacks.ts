@@ -22,7 +22,7 @@ export async function referenceAttacks(scene: Scene): Promise<Attack[]> {
   );
   const links = metadata.manyToManyRelations.filter(toTenants);
   const attacks: Attack[] = [];
-  if (await session.may('INSERT', metadata))
+  if ((await session.may('INSERT', metadata)) && (await session.mayRemove(metadata)))
     for (const relation of foreignKeys) attacks.push(await foreignKeyAttack(scene, relation));
   for (const relation of links)
     if (await session.may('INSERT', relation.junctionEntityMetadata!))

@@ -15,45 +15,51 @@ import { removeRow } from './read-attacks.js';
 /** Inserts, updates and deletes of another tenant's row, and moves of an own row to the other tenant. */
 export async function writeAttacks(scene: Scene): Promise<Attack[]> {
   const { session, metadata } = scene;
-  const [insert, update, remove] = await Promise.all([
+  const [insert, update, remove, removable] = await Promise.all([
     session.may('INSERT', metadata),
     session.may('UPDATE', metadata),
     session.may('DELETE', metadata),
+    session.mayRemove(metadata),
   ]);
   return [
-    ...(insert ? insertAttacks(scene) : []),
+    ...(insert ? insertAttacks(scene, removable) : []),
     ...(update ? updateAttacks(scene) : []),
     ...(update ? moveAttacks(scene) : []),
     ...(remove ? deleteAttacks(scene) : []),
   ];
 }
 
-/** The row was there a moment ago, so that no key and no reference stands in the way: only the policies do. */
-function insertAttacks(scene: Scene): Attack[] {
+const UNIQUE_VIOLATION = '23505';
+
+/**
+ * The row was there a moment ago, so that no key and no reference stands in the way: only the policies do. A row that
+ * cannot be removed stands in the way with its keys, which are looked at after the policies.
+ */
+function insertAttacks(scene: Scene, removable: boolean): Attack[] {
   const { session, metadata, table, columns } = scene;
+  const attack = (way: string, insert: (target: Target) => Promise<boolean>): Attack => ({
+    way,
+    ...(!removable && { provenBy: [UNIQUE_VIOLATION] }),
+    attempt: async (target) => {
+      if (removable) await removeRow(scene, target);
+      return insert(target);
+    },
+  });
   return [
-    {
-      way: 'inserts a row for the other tenant with raw SQL',
-      attempt: async (target) => {
-        await removeRow(scene, target);
-        const sql = insertSql(table, columns);
-        return (await asAttacker(scene, () => session.query(sql, [target.content, '{}']))).affected > 0;
-      },
-    },
-    {
-      way: 'inserts a row for the other tenant as an entity',
-      attempt: async (target) => {
-        await removeRow(scene, target);
-        const insert = session.manager.createQueryBuilder().insert().into(metadata.target);
-        // TypeORM writes into what it inserts.
-        const copy = session.manager.merge(metadata.target as never, metadata.create(), target.entity);
-        for (const column of metadata.columns)
-          if (column.asExpression || column.generatedIdentity === 'ALWAYS')
-            column.setEntityValue(copy, undefined);
-        await asAttacker(scene, () => insert.values(copy).execute());
-        return true;
-      },
-    },
+    attack('inserts a row for the other tenant with raw SQL', async ({ content }) => {
+      const sql = insertSql(table, columns);
+      return (await asAttacker(scene, () => session.query(sql, [content, '{}']))).affected > 0;
+    }),
+    attack('inserts a row for the other tenant as an entity', async ({ entity }) => {
+      const insert = session.manager.createQueryBuilder().insert().into(metadata.target);
+      // TypeORM writes into what it inserts.
+      const copy = session.manager.merge(metadata.target as never, metadata.create(), entity);
+      for (const column of metadata.columns)
+        if (column.asExpression || column.generatedIdentity === 'ALWAYS')
+          column.setEntityValue(copy, undefined);
+      await asAttacker(scene, () => insert.values(copy).execute());
+      return true;
+    }),
   ];
 }
 
