@@ -10,9 +10,9 @@ import {
   protectTable,
   type RlsOperation,
 } from '../migrations/index.js';
-import { unloggedQuery } from '../migrations/operations/seal-keys.operation.js';
+
 import { sealStateOf } from '../migrations/seal.js';
-import { storeSealKeys } from '../migrations/seal-keys.js';
+import { storeSealKeys, unloggedQuery } from '../migrations/seal-keys.js';
 import {
   DEFAULT_ADMIN_ROLE,
   pruneSealKeysSql,
