@@ -33,7 +33,8 @@ export async function startNats(config = ''): Promise<NatsServer> {
   });
   const exited = new Promise((done) => server.once('exit', done).once('error', done));
   const stop = async () => {
-    server.kill('SIGTERM');
+    // Without a pid, where the program is missing, it would be this process's group.
+    if (server.pid) server.kill('SIGTERM');
     await exited;
     await rm(directory, { recursive: true });
   };
