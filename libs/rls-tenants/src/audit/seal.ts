@@ -34,7 +34,7 @@ export function sealOf(
 export interface TenantForms {
   /** It asks the verifying functions. */
   readonly sealed: boolean;
-  /** It reads the setting that everybody can set. */
+  /** One of its expressions reads the setting that everybody can set, and asks for no seal. */
   readonly plain: boolean;
 }
 
@@ -42,7 +42,7 @@ export function formsOf(policy: CatalogPolicy, { name }: CatalogTable, seal: Cat
   const expressions = expressionsOf(policy, name);
   return {
     sealed: expressions.some((one) => callsSeal(one, seal)),
-    plain: expressions.some((one) => readsPlainly(one, seal)),
+    plain: expressions.some((one) => readsPlainly(one, seal) && !callsSeal(one, seal)),
   };
 }
 

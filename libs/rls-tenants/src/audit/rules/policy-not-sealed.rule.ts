@@ -16,14 +16,14 @@ export const policyNotSealed = defineRule({
         ...formsOf(policy, table.live, table.seal),
       }));
       const isMixed = policies.some(({ sealed }) => sealed);
-      for (const { policy, plain, sealed } of policies) {
-        if (!plain || sealed) continue;
+      for (const { policy, plain } of policies) {
+        if (!plain) continue;
         yield {
           // Somebody takes the table for a sealed one.
           ...(isMixed ? { severity: 'error' as const } : {}),
           object: policyObject(table, policy),
           message: isMixed
-            ? 'It reads the plain setting, and other policies of the table ask for the seal: this one admits whoever sets the setting.'
+            ? 'It reads the plain setting, where other expressions of the table’s policies ask for the seal: this one admits whoever sets the setting.'
             : 'It reads the plain setting, in which any SQL that runs on the connection puts another tenant.',
           fix: sealPolicy(table, policy),
         };
