@@ -18,10 +18,17 @@ import { setupM2mRls, type SetupM2mRlsOptions } from '../../libs/rls-tenants/src
 import { isolateDataSource } from '../../libs/rls-tenants/src/connection/index.js';
 import { tenantContext } from '../../libs/rls-tenants/src/context/index.js';
 import { TenantColumn, TenantScoped } from '../../libs/rls-tenants/src/entities/index.js';
-import { compositeUnique, protectTable } from '../../libs/rls-tenants/src/migrations/index.js';
+import {
+  compositeUnique,
+  installSeal,
+  protectTable,
+  sealKeys,
+  sealTable,
+} from '../../libs/rls-tenants/src/migrations/index.js';
 import { catalogSnapshot } from '../migrations/catalog-snapshot.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { A, B } from '../support/notes.js';
+import { newSealKey } from '../support/sealed-database.js';
 
 type Entities = NonNullable<DataSourceOptions['entities']>;
 
@@ -235,6 +242,32 @@ describe('setup-m2m-rls', () => {
       code: 0,
       said: 'There is no difference between the entities and the database.\n',
     });
+  });
+
+  it('protects by sealed policies where the tables are sealed', async () => {
+    const source = await new DataSource({ type: 'postgres', url: db.url('migrator') }).initialize();
+    opened.push(source);
+    const queryRunner = source.createQueryRunner();
+    const roles = { appRole: db.roles.app, adminRole: db.roles.admin };
+    for (const operation of [
+      installSeal(roles),
+      sealKeys({ keys: () => [newSealKey('first')] }),
+      ...['note', 'tag', 'board'].map((table) =>
+        sealTable({ table, tenantColumn: 'workspace', tenantIdType: 'uuid' }),
+      ),
+    ]) {
+      await operation.up(queryRunner);
+    }
+    expect(await run()).toMatchObject({ code: 0, stderr: '' });
+    await expect(linksOfA()).rejects.toMatchObject({
+      code: '42501',
+      message: expect.stringMatching(/^Seal refused/),
+    });
+    const sealed = await db.asSuperuser(
+      `SELECT DISTINCT tablename FROM pg_policies WHERE tablename = ANY ($1) AND qual LIKE '%rls.current_tenant()%'`,
+      [JOIN_TABLES],
+    );
+    expect(sealed).toHaveLength(JOIN_TABLES.length);
   });
 
   it('changes nothing when it is run again', async () => {

@@ -243,6 +243,7 @@ export class CheckRlsCommand extends CommandRunner {
 Without --probe it reads the catalog only, in one read-only transaction, and needs no more rights than the app role has.
 Connect as the app role: that is the role whose isolation is in question. Each finding names its rule and what to run. A
 rule that could not run is listed as skipped, in every format.
+Where policies ask for a tenant seal, --probe makes seals with the keys of the application's environment, RLS_SEAL_KEYS.
 
 Examples:
   $ rls-tenants check-rls --data-source dist/data-source.js

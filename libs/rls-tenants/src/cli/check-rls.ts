@@ -11,6 +11,7 @@ import {
   type JudgedReport,
   type ProbeMode,
 } from '../audit/index.js';
+import { SEAL_KEYS_VARIABLE, sealKeysFromEnvironment, type SealKey } from '../connection/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import {
   decide,
@@ -98,11 +99,24 @@ async function examine(
     const examination = await (url === undefined ? examineDataSource : examineDatabase)(dataSource, audit);
     checkSomethingRan(examination);
     if (probe === undefined) return examination;
-    const report = await probeIsolation(dataSource, examination, { mode: probe, tenants: probeTenants });
+    const report = await probeIsolation(dataSource, examination, {
+      mode: probe,
+      tenants: probeTenants,
+      sealKeys: sealKeysOf(examination),
+    });
     return { ...examination, report };
   } finally {
     await dataSource.destroy();
   }
+}
+
+/**
+ * The keys of the application's environment, where the database asks for seals and the variable is set. There is no
+ * option for them: a command line is for everybody to read.
+ */
+function sealKeysOf({ catalog }: Examination): readonly SealKey[] | undefined {
+  if (catalog.seals.length === 0 || !process.env[SEAL_KEYS_VARIABLE]) return undefined;
+  return sealKeysFromEnvironment();
 }
 
 /** An audit in which every rule was skipped says nothing, and must not look like one that found nothing. */

@@ -4,6 +4,7 @@ import { ConsolidateSchemasCommand } from './consolidate-schemas.command.js';
 import { GenerateMigrationCommand } from './generate-migration.command.js';
 import { MigrateCommand } from './migrate.command.js';
 import { LintMigrationsCommand } from './lint-migrations.command.js';
+import { SealKeysCommand } from './seal-keys.command.js';
 import { SetupM2mRlsCommand } from './setup-m2m-rls.command.js';
 import { SetupRolesCommand } from './setup-roles.command.js';
 import { SplitMigrationCommand } from './split-migration.command.js';
@@ -16,6 +17,7 @@ import { SplitMigrationCommand } from './split-migration.command.js';
     GenerateMigrationCommand,
     LintMigrationsCommand,
     MigrateCommand,
+    SealKeysCommand,
     SetupM2mRlsCommand,
     SetupRolesCommand,
     SplitMigrationCommand,

@@ -9,4 +9,5 @@ export { LintMigrationsCommand } from './lint-migrations.command.js';
 export { ConsolidateSchemasCommand } from './consolidate-schemas.command.js';
 export { GenerateMigrationCommand } from './generate-migration.command.js';
 export { SplitMigrationCommand } from './split-migration.command.js';
+export { SealKeysCommand } from './seal-keys.command.js';
 export { SetupM2mRlsCommand } from './setup-m2m-rls.command.js';

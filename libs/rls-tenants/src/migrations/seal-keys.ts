@@ -1,3 +1,4 @@
+import type { QueryRunner } from 'typeorm';
 import { checkSealKeys, type SealKey } from '../connection/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import {
@@ -13,6 +14,14 @@ import {
  * them into its errors.
  */
 export type SealKeyQuery = (sql: string, values?: unknown[]) => Promise<unknown[]>;
+
+/** Queries on the query runner's own connection, in its transaction, that TypeORM neither logs nor quotes in an error. */
+export async function unloggedQuery(queryRunner: QueryRunner): Promise<SealKeyQuery> {
+  const client = (await queryRunner.connect()) as {
+    query(sql: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  };
+  return async (sql, values) => (await client.query(sql, values)).rows;
+}
 
 /** A key that the database has, without what it consists of. */
 export interface StoredSealKey {

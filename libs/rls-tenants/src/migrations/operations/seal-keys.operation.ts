@@ -1,9 +1,8 @@
-import type { QueryRunner } from 'typeorm';
 import type { SealKey } from '../../connection/index.js';
 import { DEFAULT_TENANT_SETTING } from '../../policies/index.js';
 import { operation, type RlsOperation } from '../rls-operation.js';
 import { checkSealInstalled } from '../seal.js';
-import { storeSealKeys, type SealKeyQuery } from '../seal-keys.js';
+import { storeSealKeys, unloggedQuery } from '../seal-keys.js';
 
 /** The keys that the database shall have. */
 export interface SealKeysOptions {
@@ -37,12 +36,4 @@ export function sealKeys({
     },
     async () => {},
   );
-}
-
-/** Queries on the query runner's own connection, in its transaction, that TypeORM neither logs nor quotes in an error. */
-export async function unloggedQuery(queryRunner: QueryRunner): Promise<SealKeyQuery> {
-  const client = (await queryRunner.connect()) as {
-    query(sql: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-  };
-  return async (sql, values) => (await client.query(sql, values)).rows;
 }
