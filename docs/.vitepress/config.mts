@@ -26,7 +26,10 @@ const inYourApplication = [
   ...first,
   ...readdirSync(join(docs, 'guides'))
     .map((name) => name.replace('.md', ''))
-    .filter((name) => ![...first, ...inOperation, 'security-model'].includes(name))
+    .filter(
+      (name) =>
+        ![...first, ...inOperation, 'security-model', 'sealed-context', 'sealed-attacks'].includes(name),
+    )
     .sort(),
 ];
 
@@ -76,6 +79,8 @@ export default defineConfig({
           page('quick-start'),
           page('how-it-works'),
           page('guides/security-model'),
+          page('guides/sealed-context'),
+          page('guides/sealed-attacks'),
           page('versions'),
           page('benchmarks'),
         ],

@@ -1,0 +1,2 @@
+/** Where keys may come from. */
+export declare const vault: { read(name: string): Promise<{ id: string; base64: string }> };
