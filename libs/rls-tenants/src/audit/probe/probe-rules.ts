@@ -103,6 +103,13 @@ export const sequenceReadable = define({
   explainedBy: ['RLS046'],
   tier: 2,
 });
+export const takesUnsealedTenant = define({
+  id: 'PRB012',
+  title: 'probe-unsealed-tenant',
+  severity: 'critical',
+  reason: 'Where policies ask for a tenant seal, a tenant that none vouches for must see no row.',
+  explainedBy: [...READ_RULES, 'RLS061', 'RLS064', 'RLS065'],
+});
 export const catalogMissedIt = define({
   id: 'PRB020',
   title: 'probe-disagrees',
@@ -138,6 +145,7 @@ export const PROBE_RULES: readonly ProbeRule[] = [
   plansOutlive,
   settingOpens,
   sequenceReadable,
+  takesUnsealedTenant,
   catalogMissedIt,
   notReproduced,
   inconclusive,

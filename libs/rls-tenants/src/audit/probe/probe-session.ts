@@ -49,6 +49,8 @@ export class ProbeSession {
     private readonly tenantSettings: readonly string[],
     /** The role to become in every transaction; `none` if it is the one that logged in. */
     private readonly appRole: string,
+    /** What goes along with a tenant: its seals, by the settings that carry them. */
+    private readonly sealsOf: (tenant: string) => Readonly<Record<string, string>> = () => ({}),
   ) {}
 
   /** Tries one statement in a transaction of its own. */
@@ -87,6 +89,7 @@ export class ProbeSession {
       idle_in_transaction_session_timeout: '10000',
       role,
       ...(tenant === null ? {} : Object.fromEntries(this.tenantSettings.map((name) => [name, tenant]))),
+      ...(tenant === null ? {} : this.sealsOf(tenant)),
       ...settings,
     }).flat();
     const calls = values.flatMap((_, i) =>

@@ -1,17 +1,26 @@
 import type { DataSource } from 'typeorm';
 import { parseTenantId } from '../../context/tenant-id.js';
 import { RlsConfigurationError } from '../../errors.js';
+import type { SealKey } from '../../connection/index.js';
 import type { AuditReport, Examination, ReportedRule, SkippedRule } from '../audit.js';
 import type { DatabaseAudit } from '../database-audit.js';
 import { sortFindings, type Finding } from '../finding.js';
 import { catalogFindings, disagreements, Explanations } from './explain.js';
 import { probeFunctions } from './function-probes.js';
-import { findingOf, ProbeLog, type Inconclusive, type Leak, type Probed } from './probe-log.js';
-import { inconclusive, PROBE_RULES, type ProbeRule } from './probe-rules.js';
+import {
+  findingOf,
+  inconclusiveBecause,
+  ProbeLog,
+  type Inconclusive,
+  type Leak,
+  type Probed,
+} from './probe-log.js';
+import { inconclusive, PROBE_RULES, readsOtherTenant, type ProbeRule } from './probe-rules.js';
 import { connectForProbe, ProbeSession } from './probe-session.js';
-import { readableTargets, writableTargets } from './probe-target.js';
+import { readableTargets, writableTargets, type ProbeTarget } from './probe-target.js';
 import { IDENTITY_SQL } from './probe.sql.js';
 import { probeReads, readAsNobody } from './read-probes.js';
+import { probeUnsealed, sealedRelations, sealing } from './seal-probes.js';
 import { probeContextAfter, probeFreshContext, probeSequences, probeSettings } from './session-probes.js';
 import { findTenants, unknownTenant } from './tenants.js';
 import { probeWrites } from './write-probes.js';
@@ -25,6 +34,8 @@ export interface ProbeOptions {
   mode?: ProbeMode | undefined;
   /** Two tenants that have rows. Default: found through the admin role or the tenants' own table. */
   tenants?: readonly string[] | undefined;
+  /** Keys of the tenant seal, as the application has them. Without one, tables that ask for a seal are not probed. */
+  sealKeys?: readonly SealKey[] | undefined;
 }
 
 /** What was tried. */
@@ -57,7 +68,7 @@ export function describeProbe({ mode, probes, probed, tenants, inconclusive: ope
 export async function probeIsolation(
   dataSource: DataSource,
   examination: Examination,
-  { mode = 'read', tenants = [] }: ProbeOptions = {},
+  { mode = 'read', tenants = [], sealKeys }: ProbeOptions = {},
 ): Promise<AuditReport> {
   const audit = wholeScope(examination);
   const named = tenants.map((id) => parseTenantId(audit.tenantTables[0]!.declared.tenantIdType, id));
@@ -67,11 +78,12 @@ export async function probeIsolation(
       'Name two tenants that have rows, or none to let them be found.',
     );
   }
+  const sealsOf = sealKeys && (await sealing(audit, sealKeys));
   const client = await connectForProbe(dataSource);
   try {
-    const session = new ProbeSession(client, audit.tenantSettings, roleToBecome(audit));
+    const session = new ProbeSession(client, audit.tenantSettings, roleToBecome(audit), sealsOf);
     await assertAuditedRole(session, audit);
-    const { log, known } = await runProbes(session, audit, mode, named);
+    const { log, known } = await runProbes(session, audit, mode, { named, hasKeys: sealsOf !== undefined });
     return withProbes(examination, audit, log, { mode, tenants: known });
   } finally {
     await client.end();
@@ -112,15 +124,21 @@ function observerOf({ catalog: { server }, roles, adminRoles }: DatabaseAudit): 
   return adminRoles.find((role) => role !== sessionUser && roles.maySetRole(sessionUser, role));
 }
 
+const NO_KEY =
+  'its policies ask for a tenant seal, and there is no key to make one with (RLS_SEAL_KEYS, as the application has it)';
+
 async function runProbes(
   session: ProbeSession,
   audit: DatabaseAudit,
   mode: ProbeMode,
-  named: readonly string[],
+  { named, hasKeys }: { named: readonly string[]; hasKeys: boolean },
 ): Promise<{ log: ProbeLog; known: number }> {
   const log = new ProbeLog();
   const observer = observerOf(audit);
-  const readable = readableTargets(audit);
+  const sealed = sealedRelations(audit);
+  const asksForSeal = ({ sources }: ProbeTarget) => sources.some(({ oid }) => sealed.has(oid));
+  const all = readableTargets(audit);
+  const readable = hasKeys ? all : all.filter((target) => !asksForSeal(target));
   // What is seen before any setting is made comes first: afterwards the setting is '' and never again unset.
   await probeFreshContext({ session, audit, log });
   const asNobody = new Map<string, Awaited<ReturnType<typeof readAsNobody>>>();
@@ -132,11 +150,17 @@ async function runProbes(
     await probeReads(shared, target, asNobody.get(target.object)!);
     if (target.isTable) await probeSettings(shared, target, tenants);
   }
+  for (const target of all.filter(asksForSeal)) {
+    if (!hasKeys) log.record(readsOtherTenant, target.object, '', inconclusiveBecause(NO_KEY));
+    if (target.isTable) await probeUnsealed(shared, target, named);
+  }
   await probeFunctions(shared);
   await probeSequences(shared);
   const { tenantIdType } = audit.tenantTables[0]!.declared;
   await probeContextAfter(shared, tenants.all[0] ?? unknownTenant(tenantIdType));
-  if (mode === 'write') for (const target of writableTargets(audit)) await probeWrites(shared, target);
+  if (mode === 'write')
+    for (const target of writableTargets(audit))
+      if (hasKeys || !asksForSeal(target)) await probeWrites(shared, target);
   return { log, known: tenants.all.length };
 }
 
