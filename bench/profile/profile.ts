@@ -2,7 +2,7 @@ import { createTables } from '../statements/schema.js';
 import type { Tenants } from '../support/contender.js';
 import type { BenchContext, Part } from '../support/part.js';
 import { interleave } from '../support/rounds.js';
-import { APP_ROLE, startServer, type BenchServer } from '../support/server.js';
+import { APP_ROLE, SEALED_APP_ROLE, startServer, type BenchServer } from '../support/server.js';
 import type { ApplicationCalls, ApplicationKind } from './application.process.js';
 import type { ContextCalls, Loop } from './context.process.js';
 import { measureFront, type FrontSamples } from './front.js';
@@ -13,6 +13,7 @@ import type { StatementCalls } from './statement.process.js';
 import { startWorker, type Calls, type Worker } from './worker.js';
 
 type Side = 'plain' | 'carried';
+type SealSide = 'carried' | 'sealed';
 
 /** Figures round by round; microseconds, or bytes where it says so. */
 export interface ProfileData {
@@ -21,6 +22,8 @@ export interface ProfileData {
   elapsed: Record<Side, number[]>;
   /** CPU time of the application's process for a statement, several at a time. */
   cpu: Record<Side, number[]>;
+  /** The same for statements that carry a seal, beside those that carry none; and the HMAC of one seal. */
+  seal?: { cpu: Record<SealSide, number[]>; making: number[] };
   profiles: Record<Side, SelfTimes[]>;
   bytes: Record<Side, number[]>;
   context: Record<Loop, number[]>;
@@ -74,6 +77,8 @@ export const profile: Part<ProfileData> = {
       const rows = await createTables(server, TENANTS, effort.rows);
       log('a statement');
       const times = await measureTimes(server, rows, effort);
+      log('a sealed statement');
+      const seal = await measureSeal(server, rows, effort);
       log('the CPU profile of a statement');
       const profiles = await measureProfiles(server, rows, effort);
       log('the bytes a statement allocates');
@@ -84,7 +89,7 @@ export const profile: Part<ProfileData> = {
       const request = await measureRequests(server, effort);
       log('the front on the server');
       const front = await measureFront(server, rows, effort.rounds, effort.batches);
-      return { server: server.version, ...times, profiles, bytes, context, request, front };
+      return { server: server.version, ...times, seal, profiles, bytes, context, request, front };
     } finally {
       await server.stop();
     }
@@ -105,6 +110,28 @@ function measureTimes(
       return interleave(turns, rounds);
     };
     return { elapsed: await timed('elapsed'), cpu: await timed('cpu') };
+  });
+}
+
+async function measureSeal(
+  server: BenchServer,
+  rows: Tenants,
+  { statements, rounds }: Effort,
+): Promise<NonNullable<ProfileData['seal']>> {
+  const start = (side: SealSide, role: string) =>
+    startWorker<StatementCalls>('./statement.process.js', [side, server.url(role)]);
+  const workers = { carried: start('carried', APP_ROLE), sealed: start('sealed', SEALED_APP_ROLE) };
+  return withWorkers(workers, async ({ carried, sealed }) => {
+    for (const worker of [carried, sealed]) await worker.ask('open', rows);
+    const turns = {
+      carried: () => carried.ask('cpu', statements),
+      sealed: () => sealed.ask('cpu', statements),
+    };
+    for (let warmed = 0; warmed < WARM_UP_ROUNDS; warmed++)
+      for (const turn of Object.values(turns)) await turn();
+    const cpu = await interleave(turns, rounds);
+    const { making } = await interleave({ making: () => sealed.ask('makeSeals', statements) }, rounds);
+    return { cpu, making };
   });
 }
 

@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { createHmac, createSecretKey } from 'node:crypto';
 import { Session } from 'node:inspector/promises';
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turnOfTheLoop } from 'node:timers/promises';
@@ -16,8 +17,8 @@ const BUSY = 8;
 
 type FindTask = (tenantId: string, id: string) => Promise<unknown>;
 
-const [kind, url] = process.argv.slice(2) as ['plain' | 'carried', string];
-const findTask = kind === 'plain' ? await plain() : await carried();
+const [kind, url] = process.argv.slice(2) as ['plain' | 'carried' | 'sealed', string];
+const findTask = await { plain, carried, sealed }[kind]();
 let rows: Tenants;
 let turn = 0;
 
@@ -35,6 +36,20 @@ async function carried(): Promise<FindTask> {
   const dataSource = new DataSource({ type: 'postgres', url, poolSize: BUSY, entities: [ScopedTask] });
   await isolateDataSource(await dataSource.initialize(), { tenantIdType: 'uuid' });
   const tasks = dataSource.getRepository(ScopedTask);
+  return (tenantId, id) => tenantContext(tenantId, () => tasks.findOneBy({ id }));
+}
+
+async function sealed(): Promise<FindTask> {
+  const { isolateDataSource, tenantContext } = await import('nestjs-rls-tenants');
+  const { SealedTask } = await import('../support/sealed-task.js');
+  const { SEAL_KEY, SEALED_SETTING } = await import('../support/seal.js');
+  const dataSource = new DataSource({ type: 'postgres', url, poolSize: BUSY, entities: [SealedTask] });
+  await isolateDataSource(await dataSource.initialize(), {
+    tenantIdType: 'uuid',
+    tenantSetting: SEALED_SETTING,
+    seal: { keys: [SEAL_KEY] },
+  });
+  const tasks = dataSource.getRepository(SealedTask);
   return (tenantId, id) => tenantContext(tenantId, () => tasks.findOneBy({ id }));
 }
 
@@ -65,6 +80,18 @@ async function cpu(count: number): Promise<number> {
   await execute(count, BUSY);
   const { user, system } = process.cpuUsage(before);
   return (user + system) / count;
+}
+
+/** Microseconds for the HMAC of one seal, which is made for each tenant, connection and half of a seal's lifetime. */
+function makeSeals(count: number): number {
+  const key = createSecretKey(Buffer.alloc(32, 'bench'));
+  const started = performance.now();
+  for (let n = 0; n < count; n++) {
+    const tenant = rows.tenants[n % rows.tenants.length]!;
+    const message = `sealing.current_tenant\n1.bench.${1_800_000_000 + n}.4711\n36\n${tenant}`;
+    createHmac('sha256', key).update(message).digest('hex');
+  }
+  return ((performance.now() - started) * 1000) / count;
 }
 
 /** Self times for one statement. */
@@ -108,6 +135,7 @@ function used(): number {
 }
 
 const calls = {
+  makeSeals,
   open: (given: Tenants) => void (rows = given),
   elapsed,
   cpu,

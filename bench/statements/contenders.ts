@@ -13,6 +13,7 @@ export interface StatementContender extends ContenderFile {
 
 export const PLAIN = 'plain';
 export const LIBRARY = 'rls-tenants';
+export const SEALED = 'rls-tenants-sealed';
 
 const file = (name: string) => fileURLToPath(new URL(`./contenders/${name}.contender.js`, import.meta.url));
 
@@ -26,6 +27,14 @@ export const OWN_CONTENDERS: readonly StatementContender[] = [
     pooled: true,
   },
   { name: LIBRARY, label: 'nestjs-rls-tenants', file: file('rls-tenants'), baseline: PLAIN, pooled: true },
+  {
+    name: SEALED,
+    label: 'nestjs-rls-tenants, sealed',
+    file: file('rls-tenants'),
+    variant: 'sealed',
+    baseline: PLAIN,
+    pooled: true,
+  },
   {
     name: 'hand-written',
     label: 'TypeORM, hand-written BEGIN, set_config, COMMIT',

@@ -1,11 +1,19 @@
-import { ADMIN_ROLE, APP_ROLE, type BenchServer } from '../support/server.js';
+import { protectSealed, SEALED_SETTING } from '../support/seal.js';
+import {
+  ADMIN_ROLE,
+  APP_ROLE,
+  MIGRATION_ROLE,
+  SEALED_APP_ROLE,
+  type BenchServer,
+} from '../support/server.js';
 import type { Tenants } from '../support/contender.js';
 
-/** The same table three times: without RLS, under the library's policy, and under that policy on another setting. */
+/** The same table: without RLS, under the library's policy, under that policy on another setting, and sealed. */
 const SCHEMAS = {
   plain: undefined,
   rls: 'rls.current_tenant',
   avallone: 'rls.tenant_id',
+  sealed: SEALED_SETTING,
 } as const;
 
 /** Makes the tables, with so many rows for each tenant. */
@@ -16,6 +24,12 @@ export async function createTables(
 ): Promise<Tenants> {
   const tables = Object.entries(SCHEMAS).map(([schema, setting]) => tableSql(schema, setting));
   await server.sql(`${SOURCE_SQL(tenants, rowsPerTenant)}; ${tables.join('; ')}; DROP TABLE source`);
+  await server.sql(
+    `GRANT CREATE ON DATABASE postgres TO ${MIGRATION_ROLE};
+     GRANT USAGE ON SCHEMA sealed TO ${MIGRATION_ROLE}, ${SEALED_APP_ROLE};
+     ALTER TABLE sealed.task OWNER TO ${MIGRATION_ROLE}`,
+  );
+  await protectSealed(server, 'sealed.task');
   await server.sql('VACUUM ANALYZE');
   const rows = await server.sql<{ tenant_id: string; ids: string[] }>(
     `SELECT tenant_id, (array_agg(id ORDER BY id))[1:500] AS ids FROM plain.task GROUP BY tenant_id ORDER BY tenant_id`,
@@ -62,7 +76,7 @@ function tableSql(schema: string, setting: string | undefined): string {
     `GRANT USAGE ON SCHEMA ${schema} TO ${APP_ROLE}, ${ADMIN_ROLE}`,
     `GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO ${APP_ROLE}, ${ADMIN_ROLE}`,
   ];
-  if (tenant) {
+  if (tenant && setting !== SEALED_SETTING) {
     const predicate = `tenant_id = ${tenant}`;
     statements.push(
       `ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY`,

@@ -3,6 +3,8 @@ import { startEmbeddedPostgres } from 'nestjs-rls-tenants/testing';
 
 /** The roles of a benchmark's server, as `setup-roles` would make them. */
 export const APP_ROLE = 'app';
+/** Serves requests under a seal: no member of the admin role. */
+export const SEALED_APP_ROLE = 'app_sealed';
 export const ADMIN_ROLE = 'rls_admin';
 export const MIGRATION_ROLE = 'migrator';
 
@@ -53,6 +55,7 @@ export async function startServer(settings: Record<string, string> = {}): Promis
   await sql(
     `CREATE ROLE ${ADMIN_ROLE} NOLOGIN;
      CREATE ROLE ${APP_ROLE} LOGIN NOINHERIT;
+     CREATE ROLE ${SEALED_APP_ROLE} LOGIN NOINHERIT;
      CREATE ROLE ${MIGRATION_ROLE} LOGIN;
      GRANT ${ADMIN_ROLE} TO ${APP_ROLE} WITH INHERIT FALSE, SET TRUE;
      GRANT ${ADMIN_ROLE} TO ${MIGRATION_ROLE}`,
