@@ -87,11 +87,7 @@ describe('MIG052 finds what only looks like it', () => {
     ['an OR beside it', `${sealed()} OR tenant_id IS NULL`, /an OR/],
     ['an OR beside the list', `${list} OR true`, /an OR/],
     ['no sub-select', `tenant_id = rls.current_tenant()::uuid`, /without a sub-select/],
-    [
-      'no sub-select around the list',
-      list.replace(/\(SELECT (.*)\)::uuid/, '($1)::uuid'),
-      /without a sub-select/,
-    ],
+    ['no sub-select around the list', list.replaceAll('(SELECT ', '('), /without a sub-select/],
     [
       'a function of another schema',
       sealed().replaceAll('"rls"', '"public"'),

@@ -1,6 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { RlsCliModule, runCli } from '../../libs/rls-tenants/src/cli/index.js';
-import { quoteIdentifier, setupRolesSql } from '../../libs/rls-tenants/src/policies/index.js';
+import {
+  quoteIdentifier,
+  setupRolesSql,
+  type RolesOptions,
+} from '../../libs/rls-tenants/src/policies/index.js';
 import { catalogSnapshot } from '../migrations/catalog-snapshot.js';
 import { since16 } from '../support/database.js';
 import { createRolesDatabase, type RolesDatabase } from './roles-support.js';
@@ -148,6 +152,35 @@ describe('setup-roles with a login of admin contexts', () => {
       (error: Error) => error.message,
     );
     expect(outcome).toMatch(inherits ? /inherits the admin role/ : /^done$/);
+  });
+
+  it('works for a login that creates roles and is no superuser, as providers give', async () => {
+    const { appRole, migrationRole, adminRole } = db.names;
+    const owner = `owner_${randomUUID().slice(0, 8)}`;
+    await db.asSuperuser(
+      `CREATE ROLE ${owner} LOGIN CREATEROLE CREATEDB; ALTER DATABASE ${db.name} OWNER TO ${owner};
+       ALTER SCHEMA public OWNER TO ${owner}`,
+    );
+    const set = (options: Partial<RolesOptions>) =>
+      db.runAs(
+        owner,
+        ['BEGIN', ...setupRolesSql({ ...db.names, ...options }).map(({ sql }) => sql), 'COMMIT'].join(';\n'),
+      );
+    await db.runAs(
+      owner,
+      `CREATE ROLE ${adminRole} NOLOGIN; CREATE ROLE ${appRole} LOGIN NOINHERIT; CREATE ROLE ${migrationRole} LOGIN;
+       CREATE ROLE ${adminLogin} LOGIN NOINHERIT; GRANT ${migrationRole} TO ${owner}`,
+    );
+    await set({});
+    expect(await db.runAs(appRole, `${become()} SELECT 1 AS one`)).toEqual([{ one: 1 }]);
+    await set({ adminLogin });
+    await expect(db.runAs(appRole, become())).rejects.toMatchObject(denied);
+    expect(await db.runAs(adminLogin, `${become()} SELECT 1 AS one`)).toEqual([{ one: 1 }]);
+    const roles = [appRole, adminLogin, adminRole, migrationRole, owner];
+    await db.asSuperuser(
+      `ALTER DATABASE ${db.name} OWNER TO CURRENT_USER; DROP OWNED BY ${roles.join(', ')} CASCADE;
+       DROP ROLE ${roles.join(', ')}`,
+    );
   });
 
   it.each(['appRole', 'migrationRole', 'adminRole'] as const)('refuses the name of the %s', (role) => {
