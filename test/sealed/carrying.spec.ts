@@ -85,6 +85,34 @@ it('carries in front of each statement of a text', async () => {
   });
 });
 
+it('carries for a Query of the application, with values and without', async () => {
+  const client = await poolOf(dataSource).connect();
+  try {
+    const seen = (text: string, values?: unknown[]) =>
+      new Promise((resolve, reject) => {
+        const rows: { body: string }[] = [];
+        const query = client.query(new pg.Query<{ body: string }>(text, values));
+        query.on('row', (row) => rows.push(row));
+        query.on('error', reject);
+        query.on('end', () => resolve(bodies(rows)));
+      });
+    for (const [tenantId, expected] of [
+      [A, ['of A']],
+      [B, ['of B']],
+    ] as const) {
+      expect(await tenantContext(tenantId, () => seen(SELECT))).toEqual(expected);
+      expect(
+        await tenantContext(tenantId, () => seen('SELECT body FROM note WHERE body <> $1', ['x'])),
+      ).toEqual(expected);
+      await expect(tenantContext(tenantId, () => seen(`${SELECT}; ${SELECT}`))).rejects.toMatchObject({
+        code: '42601', // not split: a Query has one answer
+      });
+    }
+  } finally {
+    client.release();
+  }
+});
+
 it('says where in the text a statement failed', async () => {
   const text = `${SELECT}; SELECT nonsense`;
   const failure = tenantContext(A, () => poolOf(dataSource).query(text));

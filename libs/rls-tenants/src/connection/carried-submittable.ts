@@ -120,8 +120,8 @@ function sendInFront(
 }
 
 /**
- * Sends a text that was meant for the simple query protocol (COPY) by the extended one, which has parameters: a seal must
- * not stand in a text.
+ * Sends a text that was meant for the simple query protocol (COPY, a Query without values) by the extended one, which has
+ * parameters: a seal must not stand in a text.
  */
 function queryExtended(
   statement: Submittable,
@@ -131,11 +131,12 @@ function queryExtended(
   front: Front,
 ): void {
   syncAfterData(statement as unknown as Handlers, connection);
-  if (connection.stream.listenerCount('data') === 0) skipFrontInBytes(statement, isParsedOrBound);
+  if (connection.stream.listenerCount('data') === 0) skipFrontInBytes(statement, isNoAnswerYet);
   swallowFront(statement, connection);
   if (connection.stream.writable) connection.stream.write(carrying.messagesOf(front, 'unnamed'));
   connection.parse({ text });
   connection.bind({});
+  connection.describe({ type: 'P', name: '' });
   connection.execute({});
   connection.sync();
 }
@@ -213,7 +214,8 @@ const ERROR_RESPONSE = 0x45;
 const COPY_DONE = 0x63;
 const HEADER_BYTES = 5;
 
-const isParsedOrBound = (type: number) => type === 0x31 || type === 0x32;
+/** ParseComplete, BindComplete and NoData, which the simple query protocol does not have. */
+const isNoAnswerYet = (type: number) => type === 0x31 || type === 0x32 || type === 0x6e;
 
 /**
  * Hides the answer to the front from a statement that parses the connection's bytes itself.
