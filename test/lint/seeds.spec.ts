@@ -103,7 +103,7 @@ describe("the demo's own migrations", () => {
   it('are clean, by our rules and by those of squawk, and nothing in them went unread', async () => {
     const { findings, coverage, skipped } = await lintMigrations(inputs);
     expect({ findings, skipped }).toEqual({ findings: [], skipped: [] });
-    expect(coverage).toMatchObject({ migrations: 11, unanalyzable: 0, suppressed: 3 });
+    expect(coverage).toMatchObject({ migrations: 12, unanalyzable: 0, suppressed: 3 });
   });
 
   it('are clean because they protect each table at once: without that they are not', async () => {

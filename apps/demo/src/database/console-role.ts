@@ -26,5 +26,20 @@ END $$`,
     `ALTER ROLE ${consoleRole} SET temp_file_limit = '64MB'`,
     // An admin context ends a run that took too long: a cancelled statement may go on, a terminated backend does not.
     `GRANT ${consoleRole} TO ${adminRole}`,
+    ...keepGrantsSql(),
+  ];
+}
+
+/** A role may DROP OWNED what is its own, and its privileges on the tables are: without them there is no console. */
+function keepGrantsSql(): string[] {
+  return [
+    `CREATE OR REPLACE FUNCTION public.demo_keep_grants() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF session_user = '${consoleRole}' THEN
+    RAISE EXCEPTION 'the console keeps its privileges' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+END $$`,
+    'DROP EVENT TRIGGER IF EXISTS demo_keep_grants',
+    `CREATE EVENT TRIGGER demo_keep_grants ON ddl_command_start WHEN TAG IN ('DROP OWNED')
+  EXECUTE FUNCTION public.demo_keep_grants()`,
   ];
 }

@@ -9,6 +9,7 @@ import { TaskTagIndexes1764000000007 } from './1764000000007-task-tag-indexes.js
 import { InstallSeal1764000000008 } from './1764000000008-install-seal.js';
 import { SealTables1764000000009 } from './1764000000009-seal-tables.js';
 import { GrantConsole1764000000010 } from './1764000000010-grant-console.js';
+import { NoStatisticsOfTexts1764000000011 } from './1764000000011-no-statistics-of-texts.js';
 
 /** The migrations, oldest first. */
 export const migrations = [
@@ -23,4 +24,5 @@ export const migrations = [
   InstallSeal1764000000008,
   SealTables1764000000009,
   GrantConsole1764000000010,
+  NoStatisticsOfTexts1764000000011,
 ];
