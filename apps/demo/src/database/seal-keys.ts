@@ -23,7 +23,7 @@ export function newSealKey(): string {
 /** Whole or not at all, and the first of two processes that start at once wins. */
 async function keep(path: string, text: string): Promise<string> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}-${process.pid}`;
+  const draft = `${path}-${randomBytes(4).toString('hex')}`;
   await writeFile(draft, text, { mode: 0o600 });
   await link(draft, path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;

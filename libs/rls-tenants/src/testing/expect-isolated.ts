@@ -54,6 +54,10 @@ export interface ExpectIsolatedOptions<Entity> {
  * It never passes vacuously: each attack must succeed on the attacker's own row, the admin must see both rows, and the
  * role must be subject to row-level security. What the app role has no privilege for is not tried.
  *
+ * Under a seal it also tries what any SQL on the connection may do: set the other tenant, become the admin role. The admin
+ * has a connection of its own then, so that each row's own tenant must see it instead; what the app role may not insert is
+ * inserted by the admin, committed, and deleted at the end.
+ *
  * @returns the attacks that were tried and did not get through.
  * @throws IsolationAssertionError naming each attack that got through and what the audit says about it, or why nothing
  * was proven.
