@@ -147,10 +147,19 @@ class Canonicalizer {
   /** `'…'::text` and `varchar_column::text` are how the deparser writes `'…'` and `varchar_column`. */
   private typeCast(cast: Node): Tree {
     const arg = this.expression(cast.arg);
+    if (isNode(arg) && this.hasType(arg, cast.typeName)) return arg;
     if (!isText(cast.typeName) || !isNode(arg)) return this.copy({ TypeCast: cast });
     if (isNode(arg.A_Const) && arg.A_Const.sval !== undefined) return arg;
     if (isNode(arg.Column) && arg.Column.type === 'character varying') return arg;
     return this.copy({ TypeCast: cast });
+  }
+
+  /** A sub-select of a value that is cast to the type already: to cast that again changes nothing, and may be left out. */
+  private hasType({ SubLink: link }: Node, typeName: Tree): boolean {
+    const select = isNode(link) && isNode(link.subselect) ? link.subselect.SelectStmt : undefined;
+    const [output] = isNode(select) && link !== undefined ? ((select.output ?? []) as Tree[]) : [];
+    const own = isNode(output) && isNode(output.TypeCast) ? output.TypeCast.typeName : undefined;
+    return own !== undefined && JSON.stringify(own) === JSON.stringify(this.expression(typeName));
   }
 
   private select(select: Node): Tree {

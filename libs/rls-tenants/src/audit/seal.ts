@@ -90,23 +90,39 @@ export function holdsToSeal(expression: PolicyExpression, seal: CatalogSeal): bo
   return (
     comparesSeal(expression, seal, '= ANY') ||
     conjunctsOf(expression.tree).some((conjunct) => {
-      const call = isNode(conjunct) ? conjunct.FuncCall : undefined;
-      if (!isNode(call) || !EQUALITIES.has(namesOf(call.funcname).join('.'))) return false;
+      const call = admittingCall(conjunct);
+      if (!call) return false;
       const text = JSON.stringify(call.args);
       return (
         text.includes('"SubLink"') &&
         text.includes('"ColumnRef"') &&
-        text.includes(`"${seal.currentTenant}"`) &&
+        [seal.currentTenant, seal.readableTenants].some((name) => text.includes(JSON.stringify(name))) &&
         !text.includes('"current_setting"')
       );
     })
   );
 }
 
-/** As the deparser writes them under a search path of pg_catalog, and as the library does. */
-const EQUALITIES: ReadonlySet<string> = new Set(
-  Object.values(EQUALITY_FUNCTIONS).flatMap((name) => [name, `pg_catalog.${name}`]),
-);
+/** `uuid_eq(…)` and its like, or `array_position(…) IS NOT NULL`. */
+function admittingCall(conjunct: Tree): TreeNode | undefined {
+  if (!isNode(conjunct)) return undefined;
+  const { FuncCall: call, NullTest: test } = conjunct;
+  if (isNode(call))
+    return EQUALITIES.has(namesOf(call.funcname).at(-1)!) && isCatalogs(call) ? call : undefined;
+  if (!isNode(test) || test.nulltesttype !== 'IS_NOT_NULL' || !isNode(test.arg)) return undefined;
+  const position = test.arg.FuncCall;
+  return isNode(position) && namesOf(position.funcname).at(-1) === 'array_position' && isCatalogs(position)
+    ? position
+    : undefined;
+}
+
+/** The deparser leaves out `pg_catalog.`, and no other schema. */
+function isCatalogs({ funcname }: TreeNode): boolean {
+  const names = namesOf(funcname);
+  return names.length === 1 || names[0] === 'pg_catalog';
+}
+
+const EQUALITIES: ReadonlySet<string> = new Set(Object.values(EQUALITY_FUNCTIONS));
 
 /**
  * The table as it is to be compared with what the library generates: in the sealed form where its database has a seal,

@@ -1,9 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseSync, type Node } from 'libpg-query';
+import type { Catalog } from '../audit/catalog.js';
 import { expectedPolicies } from '../audit/expected-policies.js';
 import { fails, type Examination, type Finding, type JudgedReport } from '../audit/index.js';
 import { isTable, type AuditedTable, type ExistingTable } from '../audit/rule.js';
+import { differencesOf } from '../audit/rules/policy-drift.rule.js';
+import { readingOptionsOf } from '../entities/index.js';
+import { DEFAULT_TENANT_SETTING } from '../policies/index.js';
 import { RlsConfigurationError } from '../errors.js';
 import {
   pairStatements,
@@ -17,7 +21,12 @@ import {
   type Step,
 } from '../generate/index.js';
 import { operationStep } from '../generate/operation-code.js';
-import { policyDifference, protectionStep, structureStep } from '../generate/policy-difference.js';
+import {
+  policyDifference,
+  protectionStep,
+  structureStep,
+  tenantOptions,
+} from '../generate/policy-difference.js';
 import { parseStatement, sliceBytes } from '../generate/statement.js';
 import { pathOf } from '../lint/changes.js';
 import { foreignKeySteps } from './check-rls.fix-keys.js';
@@ -101,6 +110,8 @@ class Fixer {
   private readonly together: OperationStep[] = [];
   /** Indexes and constraints of tables in use, which have files of their own. */
   private readonly apart: Step[] = [];
+  /** Policies that move to the sealed form, in a file of its own: applications have the option `seal` before it runs. */
+  private readonly sealing: OperationStep[] = [];
   private readonly protectedTables = new Map<AuditedTable, boolean>();
   /** Statements that are there already, in one form or another. */
   private readonly taken = new Set<string>();
@@ -116,6 +127,8 @@ class Fixer {
     if (table && PROTECTION_RULES.has(finding.ruleId) && this.protect(table)) return true;
     if (table && finding.ruleId === 'RLS043') return this.takeNotNull(table);
     if (finding.ruleId === 'RLS040' && this.takeForeignKey(finding)) return true;
+    if (finding.ruleId === 'RLS061' && this.takeUpgrade(finding)) return true;
+    if (finding.ruleId === 'RLS064') return this.takeSealing(finding, table);
     return this.takeSql(finding);
   }
 
@@ -131,13 +144,42 @@ class Fixer {
     return true;
   }
 
+  /** Once for each tenant setting. */
+  private takeUpgrade({ object, fix }: Finding): boolean {
+    const seal = this.examination.catalog.seals.find(({ schema }) => object.includes(`"${schema}.`));
+    if (!seal || !fix.includes('upgradeSeal')) return false;
+    const { setting: tenantSetting } = seal;
+    const options = tenantSetting === DEFAULT_TENANT_SETTING ? [] : [{ tenantSetting }];
+    const step = structureStep('objects', 'upgradeSeal', options);
+    if (!this.taken.has(step.code)) this.together.push(step);
+    this.taken.add(step.code);
+    return true;
+  }
+
+  /** The operation is for a table whose policies are all the library's plain ones; a partition's is altered by itself. */
+  private takeSealing({ fix }: Finding, table: ExistingTable | undefined): boolean {
+    const step = table && sealingStep(table, this.examination.catalog);
+    const steps = step
+      ? [step]
+      : (refusedAsUndefined(() => this.planSql(fix)) ?? []).map((one) => runSqlStep(one.step));
+    for (const one of steps) {
+      if (!this.taken.has(one.code)) this.sealing.push(one);
+      this.taken.add(one.code);
+    }
+    return steps.length > 0;
+  }
+
   planned(): PlannedFile[] {
     const together: PlannedFile[] =
       this.together.length === 0
         ? []
         : [{ phase: 'structure', slug: 'fix-isolation', steps: this.together, transaction: true }];
+    const sealing: PlannedFile[] =
+      this.sealing.length === 0
+        ? []
+        : [{ phase: 'structure', slug: 'seal-tables', steps: this.sealing, transaction: true }];
     const apart = splitSteps(this.apart, this.facts).map((file) => ({ ...file, slug: `fix-${file.slug}` }));
-    return [...together, ...apart];
+    return [...together, ...apart, ...sealing];
   }
 
   /** The tenant table that a finding is about, or that its policy or column belongs to. */
@@ -207,6 +249,31 @@ class Fixer {
     );
     return planned;
   }
+}
+
+/** Undefined for a table whose policies are not those that the operation expects. */
+function sealingStep(table: ExistingTable, catalog: Catalog): OperationStep | undefined {
+  const { declared, live } = table;
+  const plain = { ...table, declared: { ...declared, sealed: false } };
+  const isPlain = expectedPolicies(plain)
+    .filter(({ role }) => role === undefined)
+    .every((expected) => {
+      const found = live.policies.find(({ name }) => name === expected.name);
+      return found && differencesOf(found, expected, plain, catalog).length === 0;
+    });
+  if (!isPlain) return undefined;
+  const { tenantColumn, ...options } = tenantOptions(plain.declared);
+  const reading = readingOptionsOf(declared);
+  if (declared.kind === 'entity')
+    return structureStep(table.path, 'sealTable', [
+      { table: table.path, tenantColumn, ...options, ...reading },
+    ]);
+  const joinTable = table.path;
+  return structureStep(joinTable, 'sealJoinTable', [
+    declared.sides
+      ? { joinTable, form: 'exists', sides: declared.sides, ...options }
+      : { joinTable, tenantColumn, ...options, ...reading },
+  ]);
 }
 
 /** Every operation but runSql is about all policies of its table. */
