@@ -31,6 +31,23 @@ function attackEach(
   }
 }
 
+/** Runs each attack where it is expected to leak or to hold. */
+function compareEach(attacks: readonly (readonly [Attack, string])[], start: () => Promise<Target>): void {
+  let target: Target;
+  beforeAll(async () => {
+    target = await start();
+  });
+  afterAll(() => target.drop());
+
+  for (const [attack, expected] of attacks) {
+    const test = where(attack);
+    test(`${attack.id} ${attack.title}: ${expected}`, async () => {
+      const { leaks } = await run(attack, target);
+      expect(leaks.length > 0 ? 'leaks' : 'holds').toBe(expected);
+    });
+  }
+}
+
 it('has at least 60 attacks, each with its own id and title', () => {
   expect(ATTACKS.length).toBeGreaterThanOrEqual(60);
   expect(new Set(ATTACKS.map(({ id }) => id)).size).toBe(ATTACKS.length);
@@ -42,18 +59,10 @@ describe('the sealed form shows and changes nothing that is not the attacker’s
 });
 
 describe('the plain form leaks where the attack should work', () => {
-  let target: Target;
-  beforeAll(async () => {
-    target = await plainTarget();
-  });
-  afterAll(() => target.drop());
-
-  for (const attack of ATTACKS.filter(({ plain }) => plain !== 'nothing to take')) {
-    where(attack)(`${attack.id} ${attack.title}: ${attack.plain}`, async () => {
-      const { leaks } = await run(attack, target);
-      expect(leaks.length > 0 ? 'leaks' : 'holds').toBe(attack.plain);
-    });
-  }
+  compareEach(
+    ATTACKS.filter(({ plain }) => plain !== 'nothing to take').map((attack) => [attack, attack.plain]),
+    plainTarget,
+  );
 });
 
 for (const backend of ['bound', 'unbound'] as const) {
@@ -78,24 +87,20 @@ withPgBouncer('behind PgBouncer in transaction mode', () => {
 });
 
 describe('where the app role may create objects', () => {
-  let target: Target;
-  beforeAll(async () => {
-    target = await misconfiguredTarget();
-  });
-  afterAll(() => target.drop());
+  const shadows = named('Shadowing');
+  compareEach(
+    shadows.map((attack) => [attack, attack.misconfigured ?? 'holds']),
+    misconfiguredTarget,
+  );
 
-  for (const attack of named('Shadowing')) {
-    const { id, title, steps, misconfigured = 'holds' } = attack;
-    it(`${id} ${title}: ${misconfigured}`, async () => {
-      const { leaks } = await run(attack, target);
-      expect(leaks.length > 0 ? 'leaks' : 'holds').toBe(misconfigured);
-    });
-    // What the attacker puts into somebody else's way waits for them. Its own statements get nothing by it.
-    it(`${id} ${title}: the seal holds until somebody else runs what was left`, async () => {
-      const alone = steps.filter((step) => 'by' in step && step.by === 'A');
-      expect((await run({ ...attack, steps: alone }, target)).leaks).toEqual([]);
-    });
-  }
+  // What the attacker puts into somebody else's way waits for them. Its own statements get nothing by it.
+  describe('the seal holds until somebody else runs what was left', () => {
+    const alone = shadows.map((attack) => ({
+      ...attack,
+      steps: attack.steps.filter((step) => 'by' in step && step.by === 'A'),
+    }));
+    attackEach(alone, misconfiguredTarget);
+  });
 });
 
 describe('controls', () => {

@@ -249,10 +249,10 @@ export const oracles: readonly Attack[] = [
   {
     id: 'O13',
     title: 'the same on a table that set contexts read',
-    tries: 'the policy of such a table looks for the tenant in a list, which costs more',
+    tries:
+      'the policy of such a table looks for the tenant in a list, which alone would cost more than the condition',
     prepare: 'ANALYZE memo',
     steps: [{ learn: (ask) => spellByLocks(ask, 'memo') }],
-    open: 'The policy of a table with `readableBySet` or `sharedTenant` compares with a list, and costs more than the condition.',
     plain: 'leaks',
   },
   {

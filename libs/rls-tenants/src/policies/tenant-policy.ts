@@ -9,7 +9,7 @@ import {
   quoteRole,
   quoteTable,
 } from './identifiers.js';
-import { sealedReadableTenantsSql, sealedTenantPredicateSql } from './seal.js';
+import { sealedReadablePredicateSql, sealedTenantPredicateSql } from './seal.js';
 import { currentTenantSql, readableTenantsSql, tenantPredicateSql } from './tenant-expression.js';
 
 export const DEFAULT_TENANT_COLUMN = 'tenant_id';
@@ -98,16 +98,18 @@ export function tenantPolicies(
     tenantSetting = DEFAULT_TENANT_SETTING,
   } = table;
   const { readableBySet: bySet = false, sharedTenant, sealed = false } = table;
-  const readable = (sealed ? sealedReadableTenantsSql : readableTenantsSql)(tenantIdType, tenantSetting, {
+  const readable = {
     bySet,
     sharedTenant: sharedTenant === undefined ? undefined : parseTenantId(tenantIdType, sharedTenant),
-  });
+  };
   const { name } = parseTableName(table.table);
   return [
     {
       name: policyName,
       command: 'SELECT',
-      predicate: `${quoteIdentifier(tenantColumn)} = ANY (${readable})`,
+      predicate: sealed
+        ? sealedReadablePredicateSql(tenantColumn, tenantIdType, tenantSetting, readable)
+        : `${quoteIdentifier(tenantColumn)} = ANY (${readableTenantsSql(tenantIdType, tenantSetting, readable)})`,
     },
     { name: objectName(name, 'tenant_insert_policy'), command: 'INSERT', predicate },
     { name: objectName(name, 'tenant_update_policy'), command: 'UPDATE', predicate },
