@@ -2,16 +2,20 @@ import type { DataSource, EntityManager } from 'typeorm';
 import { tenantContext } from '../../libs/rls-tenants/src/context/tenant-context.js';
 import { A } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
+import { createSealedDatabase } from '../support/sealed-database.js';
 import { Author, Book, fillLibraries, Language, LIBRARY, Shelf } from './support/library.js';
 import { scansOf, StatementLog, type Scans } from './support/plans.js';
 
-describe('auto-scope of relations', () => {
+describe.each([
+  ['plain', createProtectedDatabase],
+  ['sealed', createSealedDatabase],
+] as const)('auto-scope of relations, %s', (_form, createDatabase) => {
   let db: ProtectedDatabase;
   let ds: DataSource;
   const log = new StatementLog();
 
   beforeAll(async () => {
-    db = await createProtectedDatabase(LIBRARY);
+    db = await createDatabase(LIBRARY);
     ds = await db.isolated({}, { logger: log, logging: ['query'] });
     await fillLibraries(ds);
   });

@@ -4,16 +4,20 @@ import { tenantContext } from '../../libs/rls-tenants/src/context/tenant-context
 import { NoTenantContextError } from '../../libs/rls-tenants/src/errors.js';
 import { A, B } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
+import { createSealedDatabase } from '../support/sealed-database.js';
 import { Book, fillLibraries, LIBRARY, Shelf } from './support/library.js';
 import { scansOf, StatementLog } from './support/plans.js';
 
-describe('unscoped', () => {
+describe.each([
+  ['plain', createProtectedDatabase],
+  ['sealed', createSealedDatabase],
+] as const)('unscoped, %s', (_form, createDatabase) => {
   let db: ProtectedDatabase;
   let ds: DataSource;
   const log = new StatementLog();
 
   beforeAll(async () => {
-    db = await createProtectedDatabase(LIBRARY);
+    db = await createDatabase(LIBRARY);
     ds = await db.isolated({}, { logger: log, logging: ['query'] });
     await fillLibraries(ds);
   });

@@ -2,13 +2,17 @@ import type { DataSource } from 'typeorm';
 import { adminContext, tenantContext } from '../../libs/rls-tenants/src/context/tenant-context.js';
 import { A, B, Note, NOTES } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
+import { createSealedDatabase } from '../support/sealed-database.js';
 
-describe('TypeORM’s query result cache', () => {
+describe.each([
+  ['plain', createProtectedDatabase],
+  ['sealed', createSealedDatabase],
+] as const)('TypeORM’s query result cache, %s', (_form, createDatabase) => {
   let db: ProtectedDatabase;
   let ds: DataSource;
 
   beforeAll(async () => {
-    db = await createProtectedDatabase(NOTES);
+    db = await createDatabase(NOTES);
     await db.asSuperuser(`INSERT INTO note (tenant_id, body) VALUES ('${A}', 'a'), ('${B}', 'b')`);
     await db.as(
       'migrator',

@@ -26,7 +26,9 @@ import {
   createNotesDatabase,
   letterOf,
   POOL_SIZE,
+  sealingOf,
   storedNotes,
+  type Form,
   type TransactionalApp,
   type TransactionalNotes,
   type Transactions,
@@ -137,8 +139,9 @@ class NotesController {
 /** How nestjs-cls sets its store up for a request; its interceptor in front of the tenant context's, or behind it. */
 type Mount = 'middleware' | 'guard' | 'interceptor in front' | 'interceptor behind';
 
-async function start(mount: Mount): Promise<TransactionalApp> {
-  const db = await createNotesDatabase();
+async function start(mount: Mount, form?: Form): Promise<TransactionalApp> {
+  const db = await createNotesDatabase(form);
+  const sealing = sealingOf(db);
   const user = (cls: ClsService, request: { headers: Record<string, string> }) =>
     cls.set('user', `user of ${request.headers['x-tenant']}`);
   const inContext = (cls: ClsService, context: ExecutionContext) =>
@@ -161,9 +164,11 @@ async function start(mount: Mount): Promise<TransactionalApp> {
     adminRole: db.roles.admin,
     resolveTenant: fromHeader('x-tenant'),
     authorize: () => true,
+    ...sealing.options,
   });
   @Module({
     imports: [
+      ...sealing.imports,
       TypeOrmModule.forRoot({
         type: 'postgres',
         url: db.url('app'),
@@ -185,6 +190,19 @@ async function start(mount: Mount): Promise<TransactionalApp> {
   await app.listen(0, '127.0.0.1');
   return { db, app, url: await app.getUrl(), notes: app.get(Notes), transactions: app.get(ClsTransactions) };
 }
+
+describe('@nestjs-cls/transactional, sealed', () => {
+  let started: TransactionalApp;
+  beforeAll(async () => {
+    started = await start('middleware', 'sealed');
+  });
+  afterAll(async () => {
+    await started?.app.close();
+    await started?.db.drop();
+  });
+
+  itKeepsTenantsApart(() => started, 'outer', 'sealed');
+});
 
 describe('@nestjs-cls/transactional', () => {
   let started: TransactionalApp;

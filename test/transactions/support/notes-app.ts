@@ -1,7 +1,10 @@
-import type { INestApplication } from '@nestjs/common';
+import type { DynamicModule, INestApplication } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import type { RlsTenantsOptions } from '../../../libs/rls-tenants/src/index.js';
 import { A, B } from '../../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../../support/protected-database.js';
 import { NOTES } from '../../support/notes.js';
+import { sealDatabase, type SealedDatabase } from '../../support/sealed-database.js';
 
 /** The propagation modes; both libraries call them by these names. */
 export const PROPAGATION = [
@@ -45,11 +48,27 @@ export interface TransactionalApp {
 /** Connections of the application: each of two tenants at once may hold one and ask for another, and no more. */
 export const POOL_SIZE = 3;
 
+/** Whether policies ask for a seal. */
+export type Form = 'plain' | 'sealed';
+
 /** A protected database with one note of each tenant. */
-export async function createNotesDatabase(): Promise<ProtectedDatabase> {
+export async function createNotesDatabase(form: Form = 'plain'): Promise<ProtectedDatabase> {
   const db = await createProtectedDatabase(NOTES);
   await db.asSuperuser(`INSERT INTO note (tenant_id, body) VALUES ('${A}', 'seed'), ('${B}', 'seed')`);
-  return db;
+  return form === 'sealed' ? sealDatabase(db) : db;
+}
+
+/** What an application needs beside, if its database is sealed. */
+export function sealingOf(db: ProtectedDatabase): {
+  imports: DynamicModule[];
+  options: Pick<RlsTenantsOptions, 'seal' | 'adminDataSource'>;
+} {
+  if (!('key' in db)) return { imports: [], options: {} };
+  const { key, adminDataSource } = db as SealedDatabase;
+  return {
+    imports: [TypeOrmModule.forRoot({ ...adminDataSource.options, name: 'admin', retryAttempts: 0 })],
+    options: { seal: { keys: () => [key] }, adminDataSource: 'admin' },
+  };
 }
 
 /** The notes there really are, as `<tenant> <body>`: what a superuser sees. The seed of {@link createNotesDatabase} is left out. */

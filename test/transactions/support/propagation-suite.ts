@@ -10,6 +10,7 @@ import {
   letterOf,
   PROPAGATION,
   storedNotes,
+  type Form,
   type Propagation,
   type TransactionalApp,
 } from './notes-app.js';
@@ -42,7 +43,12 @@ const INSIDE: Record<Exclude<Propagation, 'NESTED'>, Where> = {
  *
  * @param nested where the library runs NESTED within a transaction: in the outer one, behind a savepoint, or in its own.
  */
-export function itKeepsTenantsApart(current: () => TransactionalApp, nested: 'outer' | 'own'): void {
+export function itKeepsTenantsApart(
+  current: () => TransactionalApp,
+  nested: 'outer' | 'own',
+  form: Form = 'plain',
+): void {
+  const itPlain = form === 'plain' ? it : undefined;
   const inside: Record<Propagation, Where> = { ...INSIDE, NESTED: nested };
   const notes = () => current().notes;
   const transactions = () => current().transactions;
@@ -288,7 +294,7 @@ export function itKeepsTenantsApart(current: () => TransactionalApp, nested: 'ou
       ]);
     });
 
-    it('the admin sees all tenants, and afterwards the tenant sees its own again', async () => {
+    itPlain?.('the admin sees all tenants, and afterwards the tenant sees its own again', async () => {
       await tenantContext(A, () =>
         transactions().REQUIRED(async () => {
           const outer = await work('A', 'outer');
@@ -304,7 +310,7 @@ export function itKeepsTenantsApart(current: () => TransactionalApp, nested: 'ou
       expect(await stored()).toEqual(['A outer', 'A outer again']);
     });
 
-    it.each(['REQUIRED', 'REQUIRES_NEW', 'NESTED'] as const)(
+    itPlain?.each(['REQUIRED', 'REQUIRES_NEW', 'NESTED'] as const)(
       'the admin opens it (%s), tenants work in it, and it is undone as a whole',
       async (mode) => {
         await failing(
@@ -321,6 +327,35 @@ export function itKeepsTenantsApart(current: () => TransactionalApp, nested: 'ou
           ),
         );
         expect(await stored()).toEqual([]);
+      },
+    );
+
+    const itSealed = form === 'sealed' ? it : undefined;
+    itSealed?.('the admin has no statement in a tenant’s transaction, which goes on', async () => {
+      await tenantContext(A, () =>
+        transactions().REQUIRED(async () => {
+          const outer = await work('A', 'outer');
+          await expect(adminContext('test', () => notes().raw())).rejects.toThrow(
+            'A statement of an admin context was sent on a connection of the app role',
+          );
+          expect(await work('A', 'outer again')).toBe(outer);
+        }),
+      );
+      expect(await stored()).toEqual(['A outer', 'A outer again']);
+    });
+
+    itSealed?.each(['REQUIRED', 'REQUIRES_NEW', 'NESTED'] as const)(
+      'the admin opens it (%s) and sees all tenants, none of whom has a statement in it',
+      async (mode) => {
+        await adminContext('test', () =>
+          transactions()[mode](async () => {
+            expect(owners(await notes().find()).sort()).toEqual(['A', 'B']);
+            await expect(tenantContext(A, () => notes().raw())).rejects.toThrow(
+              'A statement of a tenant was sent on a connection of `adminDataSource`',
+            );
+            expect(owners(await notes().raw()).sort()).toEqual(['A', 'B']);
+          }),
+        );
       },
     );
 

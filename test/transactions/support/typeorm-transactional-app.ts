@@ -14,6 +14,8 @@ import {
   createNotesDatabase,
   letterOf,
   POOL_SIZE,
+  sealingOf,
+  type Form,
   type TransactionalApp,
   type TransactionalNotes,
   type Transactions,
@@ -99,8 +101,9 @@ export type When =
   'in dataSourceFactory' | 'initialised, in dataSourceFactory' | 'after the application started' | 'never';
 
 /** Starts an application with typeorm-transactional, whose context somebody has initialised. */
-export async function startApp(when: When): Promise<TransactionalApp> {
-  const db = await createNotesDatabase();
+export async function startApp(when: When, form?: Form): Promise<TransactionalApp> {
+  const db = await createNotesDatabase(form);
+  const sealing = sealingOf(db);
   @Module({
     imports: [
       TypeOrmModule.forRootAsync({
@@ -125,7 +128,9 @@ export async function startApp(when: When): Promise<TransactionalApp> {
         adminRole: db.roles.admin,
         resolveTenant: fromHeader('x-tenant'),
         authorize: () => true,
+        ...sealing.options,
       }),
+      ...sealing.imports,
     ],
     providers: [Notes, TypeOrmTransactions],
     controllers: [NotesController],

@@ -105,3 +105,17 @@ export function itWorksWithTypeOrmTransactional(): void {
     });
   });
 }
+
+/** The same under a seal. */
+export function itKeepsSealedTenantsApart(): void {
+  let started: TransactionalApp;
+  beforeAll(async () => {
+    started = await startApp('in dataSourceFactory', 'sealed');
+  });
+  afterAll(async () => {
+    await stopApp(started);
+    deleteDataSourceByName('default');
+  });
+
+  itKeepsTenantsApart(() => started, 'own', 'sealed');
+}
