@@ -181,13 +181,6 @@ export function isSealFunction({ seals }: Pick<Catalog, 'seals'>, oid: string): 
   return seals.some(({ functions }) => functions.some((one) => one.oid === oid));
 }
 
-/** Whether it verifies seals as the library does, or did in another version: it reads the keys and no tenant's rows. */
-export function isGenuine({ seals }: Pick<Catalog, 'seals'>, { oid }: { readonly oid: string }): boolean {
-  return seals.some((seal) =>
-    seal.functions.some((one) => one.oid === oid && flawsOf(one, seal).every(({ minor }) => minor)),
-  );
-}
-
 /** What is wrong with a verifying function. */
 export interface SealFlaw {
   readonly text: string;

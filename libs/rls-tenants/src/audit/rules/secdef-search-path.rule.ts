@@ -2,6 +2,7 @@ import type { DatabaseAudit } from '../database-audit.js';
 import type { CatalogFunction } from '../database-catalog.js';
 import { FunctionBodies, policyFunctions } from '../function-bodies.js';
 import { defineDatabaseRule } from '../rule.js';
+import { isSealFunction } from '../seal.js';
 import { fixSearchPath, functionObject } from '../side-door-fixes.js';
 
 /** RLS023: the caller says where a function finds what it names, unless the function says so itself. */
@@ -16,6 +17,8 @@ export const secdefSearchPath = defineDatabaseRule({
     const called = policyFunctions(audit, bodies);
     for (const one of audit.database.functions) {
       if (!audit.appMayCall(one) && one.result !== 'trigger') continue;
+      // RLS061 compares those with the library's.
+      if (isSealFunction(audit.catalog, one.oid)) continue;
       // BEGIN ATOMIC resolved its names when it was made.
       if (one.extension !== null || one.boundBody || one.owner === audit.catalog.appRole.name) continue;
       const policy = called.get(one);
