@@ -76,6 +76,20 @@ describe(`a node-postgres that does not tell its transaction status, seed ${seed
     client.release();
   });
 
+  it.each(['BEGIN', 'BEGIN; SELECT 1/0'])(
+    'a client that is given back after %s is thrown away, with nobody else’s writes',
+    async (left) => {
+      const pool = poolOf(await old(1));
+      const careless = await pool.connect();
+      await tenantContext(A, () => careless.query(left)).catch(() => {});
+      careless.release();
+      await tenantContext(B, () => pool.query("INSERT INTO tag (name) VALUES ('kept')"));
+      expect(await db.asSuperuser("DELETE FROM tag WHERE name = 'kept' RETURNING tenant_id")).toEqual([
+        { tenant_id: B },
+      ]);
+    },
+  );
+
   it('an admin statement does not make the rest of its transaction the admin’s', async () => {
     await ds.transaction(async (manager) => {
       const roleIn = async () =>

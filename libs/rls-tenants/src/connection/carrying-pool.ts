@@ -4,6 +4,7 @@ import { RlsConfigurationError } from '../errors.js';
 import { carryOn, queryClassOf } from './carrying-client.js';
 import type { Isolation } from './isolation.js';
 import type { PgClient, PgPool, PoolConnectCallback } from './pg-internals.js';
+import { transactionStatusOf } from './transaction-status.js';
 
 /**
  * Makes every client of the pool carry from its first checkout: this covers what no subscriber sees (streams,
@@ -19,12 +20,12 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
   const connectClean = (callback: PoolConnectCallback): void => {
     const carryFirst: PoolConnectCallback = (error, client, release) => {
       if (!client) return callback(error, client, release);
+      carryOn(client, isolation);
       whenAnswered(client, (isLost) => {
         if (isLost || isInTransaction(client)) {
           release(true);
           return connectClean(callback);
         }
-        carryOn(client, isolation);
         callback(error, client, release);
       });
     };
@@ -53,7 +54,7 @@ export function carryOnPool(pool: PgPool, isolation: Isolation): void {
  * meanwhile, nobody else would hear of it: the pool listens to idle clients, and their users to those that they have.
  */
 function whenAnswered(client: PgClient, then: (isLost: boolean) => void): void {
-  if (client.readyForQuery !== false || !client.getTransactionStatus) return then(false);
+  if (client.readyForQuery !== false) return then(false);
   const { connection } = client;
   const heard = () => {};
   const settle = (isLost: boolean) => {
@@ -74,7 +75,7 @@ function whenAnswered(client: PgClient, then: (isLost: boolean) => void): void {
  * caller does would be part of it, and lost with it. The pool throws such a client away.
  */
 function isInTransaction(client: PgClient): boolean {
-  const status = client.getTransactionStatus?.();
+  const status = transactionStatusOf(client)();
   return status === 'T' || status === 'E';
 }
 

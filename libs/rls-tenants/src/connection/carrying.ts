@@ -4,6 +4,7 @@ import type { PgClient, TransactionStatus } from './pg-internals.js';
 import { PreparedFront, type FrontForm } from './prepared-front.js';
 import type { SealOptions } from './seal.options.js';
 import type { CountsByKind } from './statement-events.js';
+import { transactionStatusOf } from './transaction-status.js';
 
 /**
  * Decides, for one client, what each statement carries. It tracks nothing that could go stale: the tenant is carried
@@ -25,7 +26,7 @@ export class Carrying {
     private readonly seal?: SealOptions,
   ) {
     this.prepared = new PreparedFront(client, (seal?.backend ?? 'detect') === 'detect');
-    this.status = client.getTransactionStatus ? () => client.getTransactionStatus!() : trackStatus(client);
+    this.status = transactionStatusOf(client);
   }
 
   /**
@@ -113,12 +114,4 @@ function isSame(one: TenantContextState, other: TenantContextState): boolean {
   if (one === other) return true;
   if (one.kind !== 'tenant' || other.kind !== 'tenant') return one.kind === other.kind;
   return one.tenantId === other.tenantId && one.readableTenantIds === other.readableTenantIds;
-}
-
-function trackStatus(client: PgClient): () => TransactionStatus {
-  // Until the server says otherwise: nothing was carried on this client yet, so there is nothing to inherit.
-  let status: TransactionStatus = 'I';
-  // Before the client's own listener, which submits the next statement.
-  client.connection.prependListener('readyForQuery', (message) => (status = message.status));
-  return () => status;
 }
