@@ -61,7 +61,9 @@ describe('RLS064 policy-not-sealed', () => {
       );
     expect(await attack()).toEqual([{ body: 'b' }]);
     const findings = (await db.audit()).findings.filter(({ ruleId }) => ruleId === 'RLS064');
-    expect(findings).toMatchObject([{ severity: 'error', object: 'policy "zz_extra" on table "public.note"' }]);
+    expect(findings).toMatchObject([
+      { severity: 'error', object: 'policy "zz_extra" on table "public.note"' },
+    ]);
     await db.as('migrator', findings[0]!.fix);
     await expect(attack()).rejects.toThrow('Seal refused');
     expect((await db.findings()).filter((one) => one.startsWith('RLS064'))).toEqual([]);

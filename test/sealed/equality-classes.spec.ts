@@ -54,7 +54,7 @@ it('control: compared by plain equality the seal is checked once, and the rows a
   await alter(tenantTablePredicate({ table: 'note', tenantIdType: 'uuid', sealed: true }));
 });
 
-it('it is an index condition nevertheless', async () => {
+it('the policy is an index condition nevertheless', async () => {
   await db.asSuperuser('ANALYZE note');
   const plan = await tenantContext(A, () =>
     dataSource.transaction(async (manager) => {

@@ -79,7 +79,7 @@ function refusalIn(error: unknown): { message: string; hint?: string } | undefin
   const { code } = cause as { code?: unknown };
   if (!(cause instanceof Error) || (code !== '42501' && code !== '3F000' && code !== '42883'))
     return undefined;
-  return cause as Error & { hint?: string };
+  return cause;
 }
 
 /** Whether the login of the admin contexts' data source can do what it is there for, and is another one than the app role. */
