@@ -53,6 +53,8 @@ function renderAttacks(attacks) {
       button.addEventListener('click', () => {
         byId('console-sql').value = attack.sql;
         choose(attack);
+        // On a narrow screen the list is above it.
+        byId('attack-why').scrollIntoView({ block: 'nearest' });
         return context.guarded(run);
       });
       return button;
