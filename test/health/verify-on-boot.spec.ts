@@ -110,6 +110,6 @@ describe('verifyOnBoot', () => {
     const unverified = await boot('off');
     const audit = verified.statements.length - unverified.statements.length;
     expect(audit).toBeGreaterThan(0);
-    expect(audit).toBeLessThanOrEqual(10);
+    expect(audit).toBeLessThanOrEqual(11);
   });
 });
