@@ -351,4 +351,16 @@ export const replaying: readonly Attack[] = [
     ],
     plain: 'leaks',
   },
+  {
+    id: 'R22',
+    title: "a held cursor that B's application left open",
+    tries: 'finds it in pg_cursors, and fetches what PostgreSQL keeps there for B',
+    steps: [
+      b(`DECLARE theirs CURSOR WITH HOLD FOR ${READ}`),
+      a('SELECT name FROM pg_cursors'),
+      a('FETCH ALL FROM theirs'),
+    ],
+    open: 'PostgreSQL keeps the rows for the session, whoever asks. Close cursors `WITH HOLD` in the request that opens them, or use streams.',
+    plain: 'leaks',
+  },
 ];
