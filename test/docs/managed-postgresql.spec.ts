@@ -26,12 +26,12 @@ describe('setup-roles at a provider that gives no superuser', () => {
   afterAll(async () => {
     await owner.end();
     await db.asSuperuser(
-      `DROP OWNED BY ${name('migrator')} CASCADE; DROP OWNED BY ${name('app')}; DROP OWNED BY ${name('rls_admin')};
+      `DROP OWNED BY ${name('migrator')} CASCADE; DROP OWNED BY ${name('app')}; DROP OWNED BY ${name('rls_admin')}; DROP OWNED BY ${name('app_admin')};
        ALTER DATABASE ${db.name} OWNER TO CURRENT_USER;
        DROP OWNED BY ${name('owner')} CASCADE`,
     );
     await db.asSuperuser(
-      `DROP ROLE ${['app', 'migrator', 'rls_admin', 'owner'].map((role) => name(role)).join(', ')}`,
+      `DROP ROLE ${['app', 'migrator', 'rls_admin', 'app_admin', 'owner'].map((role) => name(role)).join(', ')}`,
     );
     await db.drop();
   });
@@ -55,5 +55,24 @@ describe('setup-roles at a provider that gives no superuser', () => {
     );
     expect(row).toEqual({ may: true, inherits: false, migrator: true, owner: name('migrator') });
     expect(SERVER_VERSION).toBeGreaterThan(0);
+  });
+
+  it('makes the login of admin contexts as well, and then the app role may not become the admin role', async () => {
+    const [, preparation] = fencesOf(pageText('docs/guides/managed-postgresql.md')).filter(
+      ({ language }) => language === 'sql',
+    );
+    await owner.query(preparation!.text.replace('app_admin', name('app_admin')));
+    const roles = {
+      appRole: name('app'),
+      migrationRole: name('migrator'),
+      adminRole: name('rls_admin'),
+      adminLogin: name('app_admin'),
+    };
+    for (const { sql } of setupRolesSql(roles)) await owner.query(sql);
+    const [row] = await db.asSuperuser(
+      `SELECT pg_has_role($1, $3, 'MEMBER') AS app, pg_has_role($2, $3, 'MEMBER') AS admins, pg_has_role($2, $3, 'USAGE') AS inherits`,
+      [name('app'), name('app_admin'), name('rls_admin')],
+    );
+    expect(row).toEqual({ app: false, admins: true, inherits: false });
   });
 });
