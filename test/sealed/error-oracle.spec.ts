@@ -52,6 +52,19 @@ it('control: the amount is of B’s rows alone, and A does not see them', async 
   expect(row).toEqual({ n: 200 });
 });
 
+it('a seal that is refused is refused before any row is looked for: the error tells nothing', async () => {
+  const forged = async (condition: string) => {
+    const text = `SET rls.current_tenant = '${B}'; SELECT 1 FROM note WHERE ${condition}`;
+    return db.as('app', text).then(
+      () => 'no row',
+      (error: Error) => error.message,
+    );
+  };
+  const conditions = ['amount = 4711', 'amount = 4712', 'amount > 4700', 'amount > 4800'];
+  const answers = await Promise.all([...conditions, `amount = 4711 AND tenant_id = '${B}'`].map(forged));
+  expect(new Set(answers)).toEqual(new Set(['Seal refused: the tenant was set without a seal.']));
+});
+
 it.each([true, false])('PostgreSQL raises where there is a row, whoever’s: sealed %s', async (sealed) => {
   const predicate = tenantTablePredicate({ table: 'note', tenantIdType: 'uuid', sealed });
   await db.as('migrator', alterPolicySql('note', tenantPolicyName('note'), predicate));

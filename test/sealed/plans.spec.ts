@@ -81,6 +81,7 @@ function of(table: string, sealed: boolean): TenantTable {
 interface Node extends PlanNode {
   'Parent Relationship'?: string;
   'Index Name'?: string;
+  'One-Time Filter'?: string;
   'Workers Launched'?: number;
   'Actual Rows'?: number;
   Plans?: Node[];
@@ -89,9 +90,15 @@ interface Node extends PlanNode {
 /** The nodes of a plan, without those that look up or verify the tenant once. */
 function nodesOf(plan: Node): Node[] {
   return [
-    plan,
+    ...(plan['One-Time Filter'] === undefined ? [plan] : []),
     ...(plan.Plans ?? []).filter((child) => child['Parent Relationship'] !== 'InitPlan').flatMap(nodesOf),
   ];
+}
+
+/** What is checked once, before the node below it runs. */
+function gatesOf(plan: Node): string[] {
+  const { 'One-Time Filter': gate, Plans = [] } = plan;
+  return [...(gate === undefined ? [] : [gate]), ...Plans.flatMap(gatesOf)];
 }
 
 function initPlansOf(plan: Node): Node[] {
@@ -149,7 +156,7 @@ describe('a sealed policy is planned like a plain one', () => {
   });
 
   it.each(Object.keys(QUERIES))(
-    '%s: the same scans, indexes and conditions, and the seal verified once a table',
+    '%s: the same scans, indexes and conditions, and the seal verified twice a table, first before any row',
     (name) => {
       const { plain, sealed } = plans[name]!;
       expect(shapeOf(sealed)).toEqual(shapeOf(plain));
@@ -161,9 +168,13 @@ describe('a sealed policy is planned like a plain one', () => {
       expect(filters).toEqual(
         scanned.map(() => expect.stringMatching(/uuid_eq\(tenant_id, (?:\(InitPlan \d+\)\.col1|\$\d+)\)/)),
       );
-      expect(initPlansOf(plain)).toEqual([]);
+      expect(gatesOf(sealed)).toEqual(
+        scanned.map(() => expect.stringMatching(/(?:\(InitPlan \d+\)\.col1|\$\d+) = .*current_setting/)),
+      );
+      expect([...initPlansOf(plain), ...gatesOf(plain)]).toEqual([]);
       // An UPDATE has a WITH CHECK beside USING.
-      expect(initPlansOf(sealed)).toHaveLength(scanned.length + (sql(name).startsWith('UPDATE') ? 1 : 0));
+      const checks = sql(name).startsWith('UPDATE') ? 2 : 0;
+      expect(initPlansOf(sealed)).toHaveLength(2 * scanned.length + checks);
     },
   );
   const sql = (name: string) => QUERIES[name]!;

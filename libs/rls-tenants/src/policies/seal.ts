@@ -87,24 +87,27 @@ export function sealedTenantSql(tenantIdType: TenantIdType, tenantSetting?: stri
 }
 
 /**
- * The predicate of a sealed policy: the plain one, and that the row's tenant is the one that the seal vouches for:
- * `"tenant_id" = … AND uuid_eq("tenant_id", (SELECT "rls"."current_tenant"()::uuid))`.
+ * The predicate of a sealed policy: `"tenant_id" = (SELECT "rls"."current_tenant"()::uuid) AND "tenant_id" = … AND
+ * uuid_eq("tenant_id", (SELECT "rls"."current_tenant"()::uuid))`, where the middle is a plain policy's.
  *
- * The second half admits rows, each by the one value that was verified. It is a call, and no operator: what is equal by
- * operators PostgreSQL puts into one class, checks once and compares with one member only, and a statement can add a
- * member of its own that it changes half-way. Test: test/sealed/equality-classes.spec.ts.
- *
- * The first half admits nothing. It is what PostgreSQL plans by, as in a plain policy: an index condition, whose order a
- * page can be read in, with the statistics of the tenant itself. A call is worth a third to the planner, whatever it
- * compares.
+ * - The call admits rows, each by the one value that was verified. It is no operator: what is equal by operators
+ *   PostgreSQL puts into one class, and looks for rows by one member only, which may be a statement's own that it changes
+ *   half-way. Test: test/sealed/equality-classes.spec.ts.
+ * - The middle admits nothing. It is what PostgreSQL plans by, as in a plain policy: an index condition, whose order a
+ *   page can be read in, with the statistics of the tenant itself.
+ * - The first makes PostgreSQL compare the two with each other before it looks for any row. So a seal is refused whether
+ *   or not there are rows, and the error tells nothing about them. Test: test/sealed/error-oracle.spec.ts.
  */
 export function sealedTenantPredicateSql(
   tenantColumn: string,
   tenantIdType: TenantIdType,
   tenantSetting?: string,
 ): string {
+  const column = quoteIdentifier(tenantColumn);
   const verified = sealedTenantSql(tenantIdType, tenantSetting);
-  return `${tenantPredicateSql(tenantColumn, currentTenantSql(tenantIdType, tenantSetting))} AND pg_catalog.${EQUALITY_FUNCTIONS[checkTenantIdType(tenantIdType)]}(${quoteIdentifier(tenantColumn)}, ${verified})`;
+  const plain = tenantPredicateSql(tenantColumn, currentTenantSql(tenantIdType, tenantSetting));
+  const equal = EQUALITY_FUNCTIONS[checkTenantIdType(tenantIdType)];
+  return `${column} = ${verified} AND ${plain} AND pg_catalog.${equal}(${column}, ${verified})`;
 }
 
 /** What the operator `=` of each type calls, in pg_catalog. */
