@@ -3,11 +3,11 @@ import { figure, table } from '../report/tables.js';
 import { AUTOCOMMIT, OPERATIONS, type Operation } from '../support/contender.js';
 import type { Section, Target } from '../support/part.js';
 import type { Spread } from '../support/statistics.js';
-import { LIBRARY, PLAIN, SEALED } from './contenders.js';
+import { LIBRARY, PLAIN } from './contenders.js';
 import type { Cost } from './measure.js';
 import type { Route, StatementData } from './statements.js';
 
-const NAMES: Record<Operation, string> = {
+export const NAMES: Record<Operation, string> = {
   findOneBy: 'findOneBy',
   page: 'page of 50',
   insert: 'insert',
@@ -19,21 +19,14 @@ const NAMES: Record<Operation, string> = {
 const MOST_AT_HALF_A_MILLISECOND = 1.03;
 const MOST_AT_NO_LATENCY = 1.2;
 const LEAST_AGAINST_PEERS = 2.5;
-/** The same, where PostgreSQL verifies a seal too. */
-const MOST_SEALED_AT_HALF_A_MILLISECOND = 1.08;
 
 export function reportStatements(data: StatementData): Section {
   return {
-    markdown: [
-      introduction(data),
-      costs(data),
-      ...sealed(data),
-      wrongRows(data),
-      roundTrips(data),
-      versions(data),
-    ].join('\n\n'),
+    markdown: [introduction(data), costs(data), wrongRows(data), roundTrips(data), versions(data)].join(
+      '\n\n',
+    ),
     charts: [costChart(data)],
-    targets: [noRoundTrips(data), ...autocommit(data), ...sealedAutocommit(data), ...bestPeer(data)],
+    targets: [noRoundTrips(data), ...autocommit(data), ...bestPeer(data)],
   };
 }
 
@@ -47,7 +40,7 @@ function costs(data: StatementData): string {
   return data.routes.map((route) => `### ${title(route)}\n\n${ratioTable(data, route.costs)}`).join('\n\n');
 }
 
-function title({ via, latency }: Route): string {
+export function title({ via, latency }: Route): string {
   const added = latency === 0 ? 'no added latency' : `${latency} ms added to each round trip`;
   return `${via === 'direct' ? 'Direct' : 'Through PgBouncer'}, ${added}`;
 }
@@ -66,26 +59,8 @@ function cell({ microseconds, ratio }: Cost, isBaseline: boolean): string {
   return isBaseline || ratio === undefined ? time : `**${quartiles(ratio)}** ${time}`;
 }
 
-function quartiles({ median, q1, q3 }: Spread): string {
+export function quartiles({ median, q1, q3 }: Spread): string {
   return `${figure(median)} [${figure(q1)}–${figure(q3)}]`;
-}
-
-/** Empty for results of a time when there was no seal. */
-function sealed(data: StatementData): string[] {
-  if (!data.contenders.some(({ name }) => name === SEALED)) return [];
-  const rows = data.headline.map((route) => [
-    title(route),
-    ...ratiosOf(route.costs, SEALED).map(({ ratio }) => quartiles(ratio)),
-    ...ratiosOf(route.costs, LIBRARY).map(({ ratio }) => quartiles(ratio)),
-  ]);
-  const names = (way: string) => AUTOCOMMIT.map((operation) => `${NAMES[operation]}, ${way}`);
-  return [
-    `### What a seal costs
-
-A [sealed](guides/sealed-context.md) statement carries a signature beside its tenant, in the same batch, and the policy verifies it for each table, before it looks for a row and again for the rows that it finds. Against plain TypeORM with an explicit WHERE, with more rounds than above:
-
-${table(['', ...names('sealed'), ...names('not')], `l${'r'.repeat(2 * AUTOCOMMIT.length)}`, rows)}`,
-  ];
 }
 
 function wrongRows({ contenders, isolation }: StatementData): string {
@@ -186,31 +161,16 @@ function autocommit({ headline, older }: StatementData): Target[] {
     });
 }
 
-function sealedAutocommit({ contenders, headline }: StatementData): Target[] {
-  const route = headline.find(({ via, latency }) => via === 'direct' && latency === 0.5);
-  if (!route || !contenders.some(({ name }) => name === SEALED)) return [];
-  const ratios = ratiosOf(route.costs, SEALED);
-  return [
-    {
-      what: 'sealed autocommit statement, against plain TypeORM with explicit WHERE, 0.5 ms latency',
-      target: `≤ ${figure(MOST_SEALED_AT_HALF_A_MILLISECOND)}`,
-      measured: listed(ratios),
-      met: ratios.every(({ ratio }) => ratio.median <= MOST_SEALED_AT_HALF_A_MILLISECOND),
-      note: 'What is more than without a seal is PostgreSQL’s: the front is parsed each time, because what is prepared under a name could be replaced, and a PL/pgSQL function computes an HMAC.',
-    },
-  ];
-}
-
-interface OperationRatio {
+export interface OperationRatio {
   operation: Operation;
   ratio: Spread;
 }
 
-function ratiosOf(costs: readonly Cost[], contender = LIBRARY): OperationRatio[] {
+export function ratiosOf(costs: readonly Cost[], contender = LIBRARY): OperationRatio[] {
   return AUTOCOMMIT.map((operation) => ({ operation, ratio: find(costs, contender, operation).ratio! }));
 }
 
-function listed(ratios: readonly OperationRatio[]): string {
+export function listed(ratios: readonly OperationRatio[]): string {
   return ratios.map(({ operation, ratio }) => `${NAMES[operation]} ${figure(ratio.median)}`).join(', ');
 }
 
@@ -223,7 +183,7 @@ function bestPeer({ contenders, routes, isolation }: StatementData): Target[] {
   const leaks = (name: string) =>
     isolation.some(({ contender, wrongTenant }) => contender === name && wrongTenant > 0);
   const peers = contenders
-    .filter(({ name, baseline }) => name !== baseline && name !== LIBRARY && name !== SEALED)
+    .filter(({ name, baseline }) => name !== baseline && name !== LIBRARY)
     .toSorted((a, b) => timesOf(a.name) - timesOf(b.name));
   const best = peers[0]!;
   const safe = peers.find(({ name }) => !leaks(name));

@@ -2,9 +2,9 @@ import { AUTOCOMMIT } from '../support/contender.js';
 import type { BenchContext, Part } from '../support/part.js';
 import { requirePgBouncer, startPgBouncer } from '../support/pgbouncer.js';
 import { startProxy, type Proxy } from '../support/proxy.js';
-import { APP_ROLE, SEALED_APP_ROLE, startServer } from '../support/server.js';
+import { APP_ROLE, startServer } from '../support/server.js';
 import { OLDER_NODE } from '../support/node.js';
-import { LIBRARY, OWN_CONTENDERS, PLAIN, SEALED, type StatementContender } from './contenders.js';
+import { LIBRARY, OWN_CONTENDERS, PLAIN, type StatementContender } from './contenders.js';
 import {
   countRoundTrips,
   countWrongRows,
@@ -34,7 +34,7 @@ export interface StatementData {
   })[];
   /** Round trips by contender and operation. */
   roundTrips: Record<string, Record<string, number>>;
-  /** Plain TypeORM and the library alone, plain and sealed, with more rounds: what the targets are judged by. */
+  /** Plain TypeORM and the library alone, with more rounds: what the targets are judged by. */
   headline: (Route & { costs: Cost[] })[];
   /** The same on the older Node.js that the benchmark was started with, if it was. */
   older?: { node: string; headline: (Route & { costs: Cost[] })[] };
@@ -75,7 +75,7 @@ async function run({ quick, log }: BenchContext): Promise<StatementData> {
   const direct = await startProxy(server.port);
   const pgBouncer = await startPgBouncer({
     port: server.port,
-    users: { [APP_ROLE]: '', [SEALED_APP_ROLE]: '' },
+    users: { [APP_ROLE]: '' },
     poolSize: SHARED_CONNECTIONS,
   });
   const pooled = await startProxy(pgBouncer.port);
@@ -100,13 +100,13 @@ async function run({ quick, log }: BenchContext): Promise<StatementData> {
       log(`measuring ${who.length} contenders: ${route.via}, ${route.latency} ms`);
       return { ...route, costs: await measureCosts(who, await connect(route), effort) };
     };
-    const judged = contenders.filter(({ name }) => [PLAIN, LIBRARY, SEALED].includes(name));
+    const both = contenders.filter(({ name }) => name === PLAIN || name === LIBRARY);
     const headlines = [];
     for (const route of routes.filter(({ latency }) => latency < 1))
-      headlines.push(await measure(route, judged, headline));
+      headlines.push(await measure(route, both, headline));
     const older = [];
     if (OLDER_NODE) {
-      const onOlderNode = judged.map((contender) => ({ ...contender, node: OLDER_NODE!.path }));
+      const onOlderNode = both.map((contender) => ({ ...contender, node: OLDER_NODE!.path }));
       for (const route of DIRECT.filter(({ latency }) => latency < 1))
         older.push(await measure(route, onOlderNode, headline));
     }

@@ -104,13 +104,13 @@ export class Caller {
   }
 }
 
-/** Tries for two seconds until the check passes. */
-export async function eventually(check: () => Promise<void>): Promise<void> {
+/** Tries for some seconds until the check passes. */
+export async function eventually(check: () => Promise<void>, seconds = 2): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await check();
     } catch (error) {
-      if (attempt === 20) throw error;
+      if (attempt >= 10 * seconds) throw error;
       await new Promise((done) => setTimeout(done, 100));
     }
   }
