@@ -1,7 +1,14 @@
 // The guide's shorter samples, so that they compile.
 import { Column, Entity, ManyToOne, PrimaryGeneratedColumn, type DataSource } from 'typeorm';
-import { TenantColumn, TenantScoped } from 'nestjs-rls-tenants';
-import { expectIsolated, tenantScopedEntities, type TestDatabase } from 'nestjs-rls-tenants/testing';
+import { sealKeysFromEnvironment, TenantColumn, TenantScoped } from 'nestjs-rls-tenants';
+import {
+  createTestDatabase,
+  expectIsolated,
+  tenantScopedEntities,
+  type TestDatabase,
+} from 'nestjs-rls-tenants/testing';
+import { CreateTasks1764000000000 } from './create-tasks.migration.js';
+import { Task } from './task.entity.js';
 
 @Entity()
 @TenantScoped()
@@ -32,4 +39,14 @@ export async function make(dataSource: DataSource): Promise<void> {
 
 export async function every(database: TestDatabase): Promise<void> {
   for (const entity of tenantScopedEntities(database.dataSource)) await expectIsolated(entity, database);
+}
+
+export async function underASeal(): Promise<void> {
+  const sealed = await createTestDatabase({
+    dataSource: { entities: [Task], migrations: [CreateTasks1764000000000] },
+    tenantIdType: 'uuid',
+    seal: { keys: () => sealKeysFromEnvironment() },
+  });
+
+  await expectIsolated(Task, sealed);
 }
