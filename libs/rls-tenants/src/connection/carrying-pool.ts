@@ -75,7 +75,7 @@ function whenAnswered(client: PgClient, then: (isLost: boolean) => void): void {
  * caller does would be part of it, and lost with it. The pool throws such a client away.
  */
 function isInTransaction(client: PgClient): boolean {
-  const status = transactionStatusOf(client)();
+  const status = client.getTransactionStatus ? client.getTransactionStatus() : transactionStatusOf(client)();
   return status === 'T' || status === 'E';
 }
 
