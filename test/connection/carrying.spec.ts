@@ -333,6 +333,76 @@ describe('every statement carries its caller’s tenant', () => {
       client.release();
     });
 
+    describe('a text that goes back to a savepoint of another tenant’s', () => {
+      let client: pg.PoolClient;
+      beforeEach(async () => {
+        client = await poolOf(lenient).connect();
+        await client.query('BEGIN');
+        await tenantContext(B, () => client.query('SELECT'));
+        await client.query('SAVEPOINT s');
+        await tenantContext(A, () => client.query('SELECT'));
+      });
+      afterEach(async () => {
+        await client.query('ROLLBACK');
+        client.release();
+      });
+
+      const BODIES = 'SELECT body FROM note';
+      const abort = () => tenantContext(A, () => client.query('SELECT 1/0')).catch(() => undefined);
+      const seen = async (text: string, run = <T>(fn: () => T) => tenantContext(A, fn)) =>
+        (
+          (await run(() => client.query(text))) as unknown as { command: string; rows: { body: string }[] }[]
+        ).map(({ command, rows }) => [command, ...bodies(rows)]);
+
+      it('shows that tenant to whoever reads it without the library', async () => {
+        const raw = new pg.Client({ connectionString: db.url('app') });
+        await raw.connect();
+        await raw.query(`BEGIN; SELECT set_config('rls.current_tenant', '${B}', true); SAVEPOINT s`);
+        await raw.query(`SELECT set_config('rls.current_tenant', '${A}', true)`);
+        const results = await raw.query(`ROLLBACK TO s; ${BODIES}`);
+        expect(bodies((results as unknown as pg.QueryResult[])[1]!.rows)).toEqual(['b1', 'b2']);
+        await raw.end();
+      });
+
+      it.each(['ROLLBACK TO s', 'rollback to savepoint s', '/* ; */ ROLLBACK /* */ TO s'])(
+        '%s: what follows is the caller’s',
+        async (rollback) => {
+          expect(await seen(`${rollback}; ${BODIES}`)).toEqual([['ROLLBACK'], ['SELECT', 'a1', 'a2']]);
+          expect(await seen(`${BODIES}; ${rollback}; ${BODIES};`)).toEqual([
+            ['SELECT', 'a1', 'a2'],
+            ['ROLLBACK'],
+            ['SELECT', 'a1', 'a2'],
+          ]);
+          expect(await seen(`${rollback}; ${BODIES}`, withoutTenant)).toEqual([['ROLLBACK'], ['SELECT']]);
+        },
+      );
+
+      it('behind an error too, where nothing can be carried in front', async () => {
+        await abort();
+        expect(await seen(`ROLLBACK TO s; ${BODIES}`)).toEqual([['ROLLBACK'], ['SELECT', 'a1', 'a2']]);
+        await abort();
+        expect(await seen(`ROLLBACK TO s; ${BODIES}`, withoutTenant)).toEqual([['ROLLBACK'], ['SELECT']]);
+        await abort();
+        await tenantContext(A, () => client.query('ROLLBACK TO s'));
+        expect(bodies((await tenantContext(A, () => client.query(BODIES))).rows)).toEqual(['a1', 'a2']);
+      });
+
+      it('an error tells where in the text it is', async () => {
+        const failing = seen(`ROLLBACK TO s; ${BODIES}; SELECT nowhere`);
+        await expect(failing).rejects.toMatchObject({ code: '42703', position: '46' });
+      });
+
+      it('is refused where the statement goes as it is', async () => {
+        const text = `ROLLBACK TO s; COPY note TO STDOUT`;
+        for (const statement of [copyTo(text), new pg.Query(text), new Cursor(text)])
+          expect(() => tenantContext(A, () => client.query(statement as pg.Submittable))).toThrow(
+            /several statements.*savepoint/,
+          );
+        await abort();
+        expect(() => tenantContext(A, () => client.query(copyTo(text)))).toThrow(/several statements/);
+      });
+    });
+
     it('a statement for nobody does not inherit the previous statement’s tenant', async () => {
       await tenantContext(A, () =>
         lenient.transaction(async (manager) => {

@@ -55,7 +55,7 @@ export const replaying: readonly Attack[] = [
         ],
       },
     ],
-    plain: 'leaks',
+    plain: 'holds',
   },
   {
     id: 'R06',
@@ -81,7 +81,7 @@ export const replaying: readonly Attack[] = [
         ],
       },
     ],
-    plain: 'leaks',
+    plain: 'holds',
   },
   {
     id: 'R07',

@@ -14,7 +14,7 @@ import type {
 import type { FrontForm } from './prepared-front.js';
 import { splitStatements, type StatementPart } from './split-statements.js';
 import { violated } from './statement-events.js';
-import { isCommit, isTransactionControl } from './transaction-control.js';
+import { isCommit, isTransactionControl, mayRollBackWithin } from './transaction-control.js';
 
 /** A `pg.Query` that sends the tenant in front of itself and swallows the answer to that. */
 export interface CarriedQuery extends PgQuery {
@@ -52,7 +52,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     /** Of a text with several statements that goes out one by one: those that are not answered yet. */
     private parts: readonly CarriedPart[] = [];
     private hiddenName: string | undefined;
-    /** Those of a text under a seal. */
+    /** Those of a text that is split: under a seal, or if it may go back to a savepoint. */
     private statements: readonly StatementPart[] = [];
     /** True if the first of them is to end, or to roll back, what an error aborted: in front of it everything fails. */
     private isAborted = false;
@@ -60,13 +60,14 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     override submit(connection: PgConnection): Error | null {
       this.front = this.commits ? this.carrying?.frontOfCommit(true) : this.carrying?.frontOf(this.state);
       const { text } = this;
-      if (this.carrying?.seals && typeof text === 'string' && !hasValues(this.values)) {
-        this.statements = splitStatements(text);
-        if (this.statements.some((statement) => copiesFromClient(statement.text))) return noData();
+      if (this.carrying && typeof text === 'string' && !hasValues(this.values)) {
+        if (this.carrying.seals || mayRollBackWithin(text)) this.statements = splitStatements(text);
         if (!this.front && this.statements.length > 1) {
           this.front = this.carrying.frontBehindRollback(this.state);
-          this.isAborted = true;
+          this.isAborted = this.front !== undefined;
         }
+        if (this.isSplit() && this.statements.some((statement) => copiesFromClient(statement.text)))
+          return noData();
       }
       // What has no text is refused by node-postgres itself, and must not become the text 'undefined'.
       if (this.front === undefined || this.requiresPreparation() || typeof text !== 'string')
@@ -80,7 +81,12 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
 
     /** Under a seal always: the simple query protocol has no parameters, so that everybody could read the seal. */
     override requiresPreparation(): boolean {
-      return this.front?.sealed !== undefined || super.requiresPreparation();
+      return this.isSplit() || super.requiresPreparation();
+    }
+
+    /** Whether the statements of the text go out one by one. */
+    private isSplit(): boolean {
+      return this.front?.sealed !== undefined || (this.front != null && this.statements.length > 1);
     }
 
     override prepare(connection: PgConnection): void {
@@ -155,7 +161,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     /** COPY FROM, whose data nobody has: node-postgres ends it, and the Sync that followed it was read as part of that. */
     override handleCopyInResponse(connection: PgConnection): void {
       super.handleCopyInResponse(connection);
-      if (this.front?.sealed && this.parts.length <= 1) connection.sync();
+      if (this.isSplit() && this.parts.length <= 1) connection.sync();
     }
 
     override handleError(error: PgServerError, connection: PgConnection): void {
@@ -204,7 +210,7 @@ function copiesFromClient(text: string): boolean {
 
 const COMMENT = /--[^\r\n]*|\/\*[^]*?\*\//g;
 
-/** Under a seal the statement's Sync is sent with it, and COPY would swallow that: the connection would hang, or be lost. */
+/** The Sync of a text that is split is sent with it, and COPY would swallow that: the connection would hang, or be lost. */
 function noData(): RlsTenantsError {
   return new RlsTenantsError(
     'COPY … FROM STDIN was sent as a text, without its data.',

@@ -1,6 +1,6 @@
 import { captureScope } from '../context/keep-context.js';
 import { currentTenantContext } from '../context/tenant-context.js';
-import { RlsConfigurationError } from '../errors.js';
+import { RlsConfigurationError, RlsTenantsError } from '../errors.js';
 import { carriedQueryClass, type CarriedQuery } from './carried-query.js';
 import { carrySubmittable } from './carried-submittable.js';
 import { Carrying } from './carrying.js';
@@ -8,7 +8,7 @@ import type { Isolation } from './isolation.js';
 import type { PgClient, PgQueryClass, Submittable } from './pg-internals.js';
 import { countViolations } from './statement-events.js';
 import { splitStatements } from './split-statements.js';
-import { isCommit, isTransactionControl } from './transaction-control.js';
+import { isCommit, isTransactionControl, mayRollBackWithin } from './transaction-control.js';
 
 const CARRYING = Symbol('nestjs-rls-tenants: carrying');
 
@@ -37,7 +37,7 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
       seal !== undefined && text !== undefined && isCommit(text) && splitStatements(text).length === 1;
     const carrier = alone && !commits ? undefined : carrying;
     if (isSubmittable(config)) {
-      const refused = alone ? undefined : isolation.refusalOnClient(state, text);
+      const refused = alone ? undefined : (isolation.refusalOnClient(state, text) ?? refusalWithin(text));
       if (refused) throw refused;
       if (seal) config.name = undefined;
       return query.call(
@@ -97,6 +97,15 @@ function send(
 /** What was answered and never submitted is not what was sent: something in between sent a copy, which carries nothing. */
 function replaced(statement: CarriedQuery): Error | null {
   return statement.front === null ? copySent() : null;
+}
+
+/** A statement that another package sends goes as it is, so that nothing could be carried behind its `ROLLBACK TO`. */
+function refusalWithin(text: string | undefined): RlsTenantsError | undefined {
+  if (text === undefined || !mayRollBackWithin(text) || splitStatements(text).length === 1) return undefined;
+  return new RlsTenantsError(
+    'A COPY, a cursor or a Query object has a text of several statements, one of which may go back to a savepoint: behind it the tenant would be the one that the savepoint was set for.',
+    'Send them one by one, or the text itself: `client.query(text)`.',
+  );
 }
 
 function isSubmittable(config: unknown): config is Submittable {

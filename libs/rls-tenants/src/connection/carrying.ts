@@ -62,8 +62,8 @@ export class Carrying {
   }
 
   /**
-   * Under a seal, the front of what follows the first statement of a text that is sent in an aborted transaction: behind
-   * a `ROLLBACK TO` the transaction goes on, as the tenant of the savepoint. Test: attack R21.
+   * The front of what follows the first statement of a text that is sent in an aborted transaction: behind a
+   * `ROLLBACK TO` the transaction goes on, as the tenant of the savepoint. Test: attack R21.
    */
   frontBehindRollback(state: TenantContextState): Front | undefined {
     return !this.client.pipeline && this.status() === 'E' ? this.frontIn(state) : undefined;

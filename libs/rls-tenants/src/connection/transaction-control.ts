@@ -18,3 +18,8 @@ const COMMIT = /^(?:\s|--[^\r\n]*[\r\n]|\/\*[^]*?\*\/)*(?:COMMIT|END)\b(?!\s+PRE
 export function isCommit(text: string): boolean {
   return COMMIT.test(text);
 }
+
+/** True for a text of several statements of which one may be `ROLLBACK TO`: behind it the tenant is that of the savepoint. */
+export function mayRollBackWithin(text: string): boolean {
+  return text.includes(';') && /\brollback\b/i.test(text);
+}
