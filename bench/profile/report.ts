@@ -1,9 +1,9 @@
 import { barChart } from '../report/charts.js';
-import { figure, table } from '../report/tables.js';
+import { figure, table, withQuartiles } from '../report/tables.js';
 import type { Section, Target } from '../support/part.js';
-import { ratio, spread, type Spread } from '../support/statistics.js';
+import { difference, ratio, spread } from '../support/statistics.js';
 import type { ApplicationKind } from './application.process.js';
-import { BATCHES, type Batch } from './front.js';
+import { FRONT_BATCHES, type FrontBatch } from './front.js';
 import { OWNERS, type Owner } from './owners.js';
 import type { ProfileData } from './profile.js';
 
@@ -18,7 +18,7 @@ const APPLICATIONS: readonly [ApplicationKind, string][] = [
   ['interceptor', 'with an interceptor that does nothing'],
   ['module', 'with the module'],
 ];
-const BATCH_NAMES: Record<Batch, string> = {
+const BATCH_NAMES: Record<FrontBatch, string> = {
   alone: 'the statement alone',
   front: 'with the front',
   policy: 'with the front, on the table with the policy',
@@ -134,7 +134,7 @@ the first one.`;
 }
 
 function server({ front: { elapsed, cpu } }: ProfileData): string {
-  const rows = BATCHES.map((batch) => [
+  const rows = FRONT_BATCHES.map((batch) => [
     BATCH_NAMES[batch],
     figure(spread(elapsed[batch]).median),
     batch === 'alone' ? '' : withQuartiles(difference(elapsed[batch], elapsed.alone)),
@@ -210,13 +210,4 @@ function compared(plain: readonly number[], carried: readonly number[]): string[
     withQuartiles(difference(carried, plain)),
     withQuartiles(ratio(carried, plain)),
   ];
-}
-
-/** Differences round by round, for the reason that ratios are. */
-function difference(samples: readonly number[], baseline: readonly number[]): Spread {
-  return spread(samples.map((sample, round) => sample - baseline[round]!));
-}
-
-function withQuartiles({ median, q1, q3 }: Spread): string {
-  return `${figure(median)} [${figure(q1)} to ${figure(q3)}]`;
 }

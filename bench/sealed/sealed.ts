@@ -14,12 +14,14 @@ import type { BenchContext, Part } from '../support/part.js';
 import { requirePgBouncer, startPgBouncer } from '../support/pgbouncer.js';
 import { startProxy } from '../support/proxy.js';
 import { APP_ROLE, SEALED_APP_ROLE, startServer } from '../support/server.js';
+import { measureSteps, type SealSamples } from './breakdown.js';
 import { report } from './sealed.report.js';
 
 export interface SealedData {
   server: string;
   /** Plain TypeORM, the library, and the library with a seal. */
   routes: (Route & { costs: Cost[] })[];
+  steps: SealSamples;
   /** Round trips of the library with a seal, by operation. */
   roundTrips: Record<string, number>;
   /** Of the library with a seal through PgBouncer, many at a time. */
@@ -43,15 +45,17 @@ const FULL = {
   routes: ROUTES,
   effort: { sessions: 3, rounds: 14, turnMs: 100, warmUpMs: 1_500 },
   wrongRows: 400,
+  steps: { rounds: 21, batches: 2_000 },
 };
 const QUICK = {
   routes: ROUTES.slice(0, 1),
   effort: { sessions: 1, rounds: 2, turnMs: 10, warmUpMs: 20 },
   wrongRows: 100,
+  steps: { rounds: 2, batches: 20 },
 };
 
 async function run({ quick, log }: BenchContext): Promise<SealedData> {
-  const { routes, effort, wrongRows } = quick ? QUICK : FULL;
+  const { routes, effort, wrongRows, steps } = quick ? QUICK : FULL;
   requirePgBouncer();
   const server = await startServer();
   const direct = await startProxy(server.port);
@@ -79,11 +83,14 @@ async function run({ quick, log }: BenchContext): Promise<SealedData> {
       log(`${route.via}, ${route.latency} ms`);
       measured.push({ ...route, costs: await measureCosts(CONTENDERS, await connect(route), effort) });
     }
+    log('the steps of a seal on the server');
+    const samples = await measureSteps(server, rows, steps.rounds, steps.batches);
     log('counting wrong rows behind PgBouncer');
     const shared = { url: pgBouncer.url(url), rows };
     return {
       server: server.version,
       routes: measured,
+      steps: samples,
       roundTrips: trips[SEALED_CONTENDER.name]!,
       isolation: [
         ...(await countWrongRows([SEALED_CONTENDER], shared, 'page', wrongRows)),

@@ -17,6 +17,11 @@ export function ratio(samples: readonly number[], baseline: readonly number[]): 
   return spread(samples.map((sample, round) => sample / baseline[round]!));
 }
 
+/** Differences round by round, for the reason that ratios are. */
+export function difference(samples: readonly number[], baseline: readonly number[]): Spread {
+  return spread(samples.map((sample, round) => sample - baseline[round]!));
+}
+
 function quantile(sorted: readonly number[], q: number): number {
   const position = (sorted.length - 1) * q;
   const below = sorted[Math.floor(position)]!;
