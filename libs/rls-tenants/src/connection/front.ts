@@ -9,7 +9,7 @@ import {
   readableSettingValue,
 } from '../policies/index.js';
 import type { IsolationOptions } from './isolation.options.js';
-import { bind, close, execute, parse } from './messages.js';
+import { bind, close, execute, kept, parse } from './messages.js';
 import { SealedMessages } from './sealed-messages.js';
 import type { Sealer } from './sealer.js';
 
@@ -41,13 +41,13 @@ export class Front {
 
   /** Parse, Bind and Execute, for a statement of the extended query protocol. No Sync: the statement sends it. */
   get messages(): Buffer {
-    return (this.unnamed ??= Buffer.concat([parse('', this.sql('$1')), bind('', this.value), execute()]));
+    return (this.unnamed ??= kept(parse('', this.sql('$1')), bind('', this.value), execute()));
   }
 
   /** The same, and one row comes back that holds the process id of the backend. */
   get askingMessages(): Buffer {
     const sql = `${this.sql('$1')}, pg_catalog.pg_backend_pid()::text`;
-    return (this.asking ??= Buffer.concat([parse('', sql), bind('', this.value), execute()]));
+    return (this.asking ??= kept(parse('', sql), bind('', this.value), execute()));
   }
 
   /** The same, and the connection has the query prepared from then on, whether it had it before or not. */
@@ -58,7 +58,7 @@ export class Front {
 
   /** Bind and Execute, for a connection that has the query prepared. */
   get preparedMessages(): Buffer {
-    return (this.bound ??= Buffer.concat([bind(this.statementName!, this.value), execute()]));
+    return (this.bound ??= kept(bind(this.statementName!, this.value), execute()));
   }
 
   /** The value as an SQL literal. */

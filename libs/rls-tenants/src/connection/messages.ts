@@ -29,6 +29,17 @@ export function close(statementName: string): Buffer {
   return message('C', Buffer.from('S'), text(statementName));
 }
 
+/**
+ * Messages to be kept, in memory of their own: what `Buffer.concat` returns is a piece of a slab of eight kilobytes, and
+ * whoever keeps the piece keeps the slab.
+ */
+export function kept(...messages: readonly Buffer[]): Buffer {
+  const bytes = Buffer.alloc(messages.reduce((length, message) => length + message.length, 0));
+  let end = 0;
+  for (const message of messages) end += message.copy(bytes, end);
+  return bytes;
+}
+
 function message(type: string, ...parts: Buffer[]): Buffer {
   const body = Buffer.concat(parts);
   return Buffer.concat([Buffer.from(type), int32(body.length + 4), body]);

@@ -1,4 +1,4 @@
-import { bind, execute, parse } from './messages.js';
+import { bind, execute, kept, parse } from './messages.js';
 import type { Sealer } from './sealer.js';
 
 interface Kept {
@@ -13,7 +13,7 @@ interface Kept {
  */
 export class SealedMessages {
   private readonly parsed: Buffer;
-  private readonly kept = new Map<number, Kept>();
+  private readonly byBackend = new Map<number, Kept>();
 
   /**
    * @param sql the query; $1 is the tenant, $2 the seal.
@@ -25,17 +25,17 @@ export class SealedMessages {
     private readonly tenant: string,
     private readonly readable: string,
   ) {
-    this.parsed = parse('', sql);
+    this.parsed = kept(parse('', sql));
   }
 
   /** Parse, Bind and Execute, with a seal for the backend; 0 where that is not known. */
   of(backend: number): Buffer {
     const { generation } = this.sealer;
-    const known = this.kept.get(backend);
+    const known = this.byBackend.get(backend);
     if (known?.generation === generation) return known.messages;
-    if (known) this.kept.clear(); // the others are as old
-    const messages = Buffer.concat([this.parsed, this.bound(backend)]);
-    this.kept.set(backend, { generation, messages });
+    if (known) this.byBackend.clear(); // the others are as old
+    const messages = kept(this.parsed, this.bound(backend));
+    this.byBackend.set(backend, { generation, messages });
     return messages;
   }
 
