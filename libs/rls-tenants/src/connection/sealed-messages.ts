@@ -6,6 +6,9 @@ interface Kept {
   readonly messages: Buffer;
 }
 
+/** Backends for which the messages of one tenant are kept: thousands of tenants on a large pool would take a gigabyte. */
+const KEPT_BACKENDS = 16;
+
 /**
  * What carries one tenant with its seal: ready to write, for each backend that the tenant's statements go to, until the
  * seal is made anew. Always messages of the extended query protocol with the seal as a parameter: it stands in no text
@@ -33,7 +36,8 @@ export class SealedMessages {
     const { generation } = this.sealer;
     const known = this.byBackend.get(backend);
     if (known?.generation === generation) return known.messages;
-    if (known) this.byBackend.clear(); // the others are as old
+    // The others are as old, or there are too many of them.
+    if (known !== undefined || this.byBackend.size >= KEPT_BACKENDS) this.byBackend.clear();
     const messages = kept(this.parsed, this.bound(backend));
     this.byBackend.set(backend, { generation, messages });
     return messages;

@@ -296,6 +296,16 @@ describe('messages that carry a seal', () => {
     expect(sealIn(messages.of(2))).toBe(sealer.seal('a', '', 2));
   });
 
+  it('are kept for as many backends as a pool has, not for all that there ever were', async () => {
+    const messages = messagesOf(await sealerOf({ keys: [key('k1')] }));
+    const first = messages.of(1);
+    for (let backend = 2; backend <= 16; backend++) messages.of(backend);
+    expect(messages.of(1)).toBe(first);
+    messages.of(17);
+    expect(messages.of(1)).not.toBe(first);
+    expect(messages.of(1)).toEqual(first);
+  });
+
   it('hold the seal as a parameter and in no text', async () => {
     const messages = messagesOf(await sealerOf({ keys: [key('k1')] })).of(1);
     const parse = messages.subarray(0, 1 + messages.readUInt32BE(1));
