@@ -3,6 +3,7 @@ import { figure, table } from '../report/tables.js';
 import type { Section, Target } from '../support/part.js';
 import { ratio, spread, type Spread } from '../support/statistics.js';
 import type { GrowthData, SizeData, WorkData } from './measure.js';
+import { YOUNG_GENERATION } from './processes.js';
 
 const MOST_TIME = 11;
 const FLAT_BELOW = 1.5;
@@ -66,7 +67,7 @@ function ratioTable(steps: readonly Step[]): string {
 }
 
 function reading(): string {
-  return `Time is that of the work alone. "Heap in use" is the most that full collections of garbage left during the run, and "memory of the process" its peak resident set; both contain what the loaded process has anyway. Memory counts as flat if both grow less than ${FLAT_BELOW} times. The last column is the heap in use without that of the loaded process: what is held for the work.`;
+  return `Time is that of the work alone. "Heap in use" is the most that full collections of garbage left during the run, and "memory of the process" its peak resident set; both contain what the loaded process has anyway. V8's young generation is held to semi-spaces of ${YOUNG_GENERATION} MiB, or the peak would tell how far V8 enlarged it. Memory counts as flat if both grow less than ${FLAT_BELOW} times. The last column is the heap in use without that of the loaded process: what is held for the work.`;
 }
 
 function absoluteTable(works: readonly WorkData[]): string {

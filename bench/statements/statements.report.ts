@@ -200,7 +200,7 @@ function bestPeer({ contenders, routes, isolation }: StatementData): Target[] {
   ];
 }
 
-function find(costs: readonly Cost[], contender: string, operation: Operation): Cost {
+export function find(costs: readonly Cost[], contender: string, operation: Operation): Cost {
   return (
     costs.find((cost) => cost.contender === contender && cost.operation === operation) ?? {
       contender,
