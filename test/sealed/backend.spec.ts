@@ -38,7 +38,8 @@ interface Sent {
 }
 
 const SENT = `SELECT split_part(current_setting('rls.seal'), '.', 4) AS bound, pg_backend_pid()::text AS pid,
-                     (SELECT array_agg(body) FROM note) AS bodies`;
+                     (SELECT array_agg(body) FROM note) AS bodies
+              FROM pg_sleep(0.005)`; // so long that others are under way meanwhile
 
 /** A tenant's statement, and what was carried in front of it. */
 async function send(dataSource: DataSource, tenantId = A): Promise<Sent> {
