@@ -11,6 +11,7 @@ import {
 } from '../../libs/rls-tenants/src/context/tenant-context.js';
 import { A, B, Note, Notebook, NOTES, Tag } from '../support/notes.js';
 import { createProtectedDatabase, type ProtectedDatabase } from '../support/protected-database.js';
+import { TELL_AT_COMMIT, WAIT_FOR_COMMIT } from '../support/tell-at-commit.js';
 
 /** The pool below a data source, as an application may use it directly. */
 function poolOf(dataSource: DataSource): pg.Pool {
@@ -400,6 +401,53 @@ describe('every statement carries its caller’s tenant', () => {
           );
         await abort();
         expect(() => tenantContext(A, () => client.query(copyTo(text)))).toThrow(/several statements/);
+      });
+    });
+
+    describe('what PostgreSQL runs at COMMIT', () => {
+      let client: pg.PoolClient;
+      let told: string[];
+      const listen = ({ message }: { message?: string | undefined }) => told.push(message!);
+
+      beforeAll(() => db.as('migrator', TELL_AT_COMMIT));
+      beforeEach(async () => {
+        client = await poolOf(single).connect();
+        told = [];
+        client.on('notice', listen);
+      });
+      afterEach(() => {
+        client.off('notice', listen);
+        client.release();
+      });
+
+      const of = (tenantId: string, text: string) => tenantContext(tenantId, () => client.query(text));
+
+      it('runs for the tenant of a transaction that is one tenant’s, in each transaction of a connection', async () => {
+        for (const tenantId of [A, B, A]) {
+          await client.query('BEGIN');
+          await of(tenantId, WAIT_FOR_COMMIT);
+          await client.query('COMMIT');
+        }
+        expect(told).toEqual([A, B, A]);
+      });
+
+      it('runs for nobody if the transaction was several tenants’', async () => {
+        for (const end of ['COMMIT', 'END TRANSACTION;', '/* done */ COMMIT']) {
+          await client.query('BEGIN');
+          await of(A, WAIT_FOR_COMMIT);
+          await of(B, 'SELECT');
+          await of(B, end);
+        }
+        expect(told).toEqual(['', '', '']);
+      });
+
+      it('so that a cursor WITH HOLD shows who declared it none of the last tenant’s rows', async () => {
+        await client.query('BEGIN');
+        await of(A, 'DECLARE held CURSOR WITH HOLD FOR SELECT body FROM note');
+        await of(B, 'SELECT');
+        await client.query('COMMIT');
+        expect((await of(A, 'FETCH ALL FROM held')).rows).toEqual([]);
+        await client.query('CLOSE held');
       });
     });
 

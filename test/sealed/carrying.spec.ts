@@ -9,6 +9,7 @@ import type { DataSource } from 'typeorm';
 import { adminContext, tenantContext, withoutTenant } from '../../libs/rls-tenants/src/context/index.js';
 import { A, B, Note, NOTES } from '../support/notes.js';
 import { createSealedDatabase, type SealedDatabase } from '../support/sealed-database.js';
+import { TELL_AT_COMMIT, WAIT_FOR_COMMIT } from '../support/tell-at-commit.js';
 
 let db: SealedDatabase;
 let dataSource: DataSource;
@@ -74,6 +75,22 @@ it('carries in transactions, with savepoints that go back to another tenant', as
       expect(bodies(await manager.query(SELECT))).toEqual(['of A']);
     }),
   );
+});
+
+it('leaves what waits for COMMIT its tenant, in each transaction of a connection', async () => {
+  await db.as('migrator', TELL_AT_COMMIT);
+  const client = await poolOf(dataSource).connect();
+  const told: unknown[] = [];
+  const listen = ({ message }: { message?: string | undefined }) => told.push(message);
+  client.on('notice', listen);
+  for (const tenantId of [A, B, A]) {
+    await client.query('BEGIN');
+    await tenantContext(tenantId, () => client.query(WAIT_FOR_COMMIT));
+    await client.query('COMMIT');
+  }
+  client.off('notice', listen);
+  client.release();
+  expect(told).toEqual([A, B, A]);
 });
 
 it('carries in front of each statement of a text', async () => {

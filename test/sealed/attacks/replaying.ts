@@ -135,7 +135,7 @@ export const replaying: readonly Attack[] = [
       },
       a('FETCH ALL FROM hidden'),
     ],
-    plain: 'leaks',
+    plain: 'holds',
   },
   {
     id: 'R11',
@@ -170,7 +170,7 @@ export const replaying: readonly Attack[] = [
       },
       a('FETCH ALL FROM ended'),
     ],
-    plain: 'leaks',
+    plain: 'holds',
   },
   {
     id: 'R12',
@@ -349,7 +349,7 @@ export const replaying: readonly Attack[] = [
       },
       a('FETCH ALL FROM held'),
     ],
-    plain: 'leaks',
+    plain: 'holds',
   },
   {
     id: 'R22',

@@ -14,15 +14,19 @@ import type {
 import type { FrontForm } from './prepared-front.js';
 import { splitStatements, type StatementPart } from './split-statements.js';
 import { violated } from './statement-events.js';
-import { isCommit, isTransactionControl, mayRollBackWithin } from './transaction-control.js';
+import {
+  isCommit,
+  isTransactionControl,
+  mayRollBackWithin,
+  type TransactionControl,
+} from './transaction-control.js';
 
 /** A `pg.Query` that sends the tenant in front of itself and swallows the answer to that. */
 export interface CarriedQuery extends PgQuery {
-  /** Undefined for transaction control, which goes alone. */
-  carrying: Carrying | undefined;
+  carrying: Carrying;
   state: TenantContextState;
-  /** True for a COMMIT under a seal. */
-  commits: boolean;
+  /** Undefined for a statement that carries its caller's tenant. */
+  control: TransactionControl | undefined;
   /** What was sent in front; `null` until it is submitted, `undefined` if it went alone. */
   readonly front: Front | null | undefined;
 }
@@ -41,9 +45,9 @@ export function carriedQueryClass(Query: PgQueryClass) {
 
 function makeCarriedQueryClass(Query: PgQueryClass) {
   return class CarriedQuery extends Query {
-    declare carrying: Carrying | undefined;
+    declare carrying: Carrying;
     declare state: TenantContextState;
-    declare commits: boolean;
+    declare control: TransactionControl | undefined;
     front: Front | null | undefined = null;
     private form: FrontForm = 'unnamed';
     // True until the front's CommandComplete: what arrives before it answers the front.
@@ -58,9 +62,11 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     private isAborted = false;
 
     override submit(connection: PgConnection): Error | null {
-      this.front = this.commits ? this.carrying?.frontOfCommit(true) : this.carrying?.frontOf(this.state);
+      this.front = this.control
+        ? this.carrying.frontOfControl(this.control)
+        : this.carrying.frontOf(this.state);
       const { text } = this;
-      if (this.carrying && typeof text === 'string' && !hasValues(this.values)) {
+      if (typeof text === 'string' && !hasValues(this.values)) {
         if (this.carrying.seals || mayRollBackWithin(text)) this.statements = splitStatements(text);
         if (!this.front && this.statements.length > 1) {
           this.front = this.carrying.frontBehindRollback(this.state);
@@ -92,9 +98,9 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
     override prepare(connection: PgConnection): void {
       if (!this.front) return super.prepare(connection);
       if (this.statements.length > 1) return this.prepareEach(this.statements, this.front, connection);
-      this.form = this.carrying!.prepared.form(this.front);
+      this.form = this.carrying.prepared.form(this.front);
       if (connection.stream.writable)
-        connection.stream.write(this.carrying!.messagesOf(this.front, this.form));
+        connection.stream.write(this.carrying.messagesOf(this.front, this.form));
       this.swallowing = true;
       super.prepare(connection);
       // The client books ParseComplete under the active query's name; the first one answers the front.
@@ -112,7 +118,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       this.swallowing = this.parts[0]!.front !== undefined;
       for (const { text, front: own } of this.parts) {
         if (own && connection.stream.writable)
-          connection.stream.write(this.carrying!.messagesOf(own, 'unnamed'));
+          connection.stream.write(this.carrying.messagesOf(own, 'unnamed'));
         connection.parse({ text });
         connection.bind({});
         connection.describe({ type: 'P', name: '' });
@@ -123,7 +129,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
 
     private frontOfPart({ text }: StatementPart, index: number, front: Front): Front | undefined {
       if (index === 0 && this.isAborted) return undefined;
-      if (isCommit(text)) return this.carrying!.frontOfCommit(index === 0);
+      if (isCommit(text)) return this.carrying.frontOfCommit(index === 0);
       return isTransactionControl(text) ? undefined : front;
     }
 
@@ -144,17 +150,17 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
 
     override handleDataRow(message: PgDataRow): void {
       if (!this.swallowing) super.handleDataRow(message);
-      else if (this.form === 'asking') this.carrying!.prepared.backendIs(message.fields.at(-1) ?? null);
+      else if (this.form === 'asking') this.carrying.prepared.backendIs(message.fields.at(-1) ?? null);
     }
 
     override handleCommandComplete(message: PgCommandComplete, connection: PgConnection): void {
       if (!this.swallowing) {
-        this.carrying?.prepared.completed(message.text);
+        this.carrying.prepared.completed(message.text);
         super.handleCommandComplete(message, connection);
         return this.partDone();
       }
       this.swallowing = false;
-      this.carrying!.prepared.succeeded(this.form);
+      this.carrying.prepared.succeeded(this.form);
       if (this.hiddenName !== undefined) this.name = this.hiddenName;
     }
 
@@ -172,7 +178,7 @@ function makeCarriedQueryClass(Query: PgQueryClass) {
       if (this.parts.length > 0) shiftPosition(error, this.parts[0]!.position);
       if (!this.swallowing) return super.handleError(error, connection);
       this.swallowing = false;
-      this.carrying!.prepared.failed(this.form, error);
+      this.carrying.prepared.failed(this.form, error);
       if (this.hiddenName !== undefined) {
         this.name = this.hiddenName;
         delete connection.submittedNamedStatements?.[this.hiddenName];

@@ -33,9 +33,7 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     const text = textOf(config);
     const state = currentTenantContext(); // the caller's own: a pool or socket callback runs in somebody else's
     const alone = text !== undefined && isTransactionControl(text);
-    const commits =
-      seal !== undefined && text !== undefined && isCommit(text) && splitStatements(text).length === 1;
-    const carrier = alone && !commits ? undefined : carrying;
+    const commits = text !== undefined && isCommit(text) && splitStatements(text).length === 1;
     if (isSubmittable(config)) {
       const refused = alone ? undefined : (isolation.refusalOnClient(state, text) ?? refusalWithin(text));
       if (refused) throw refused;
@@ -49,8 +47,8 @@ export function carryOn(client: CarryingClient, isolation: Isolation): void {
     }
 
     const statement = new Carried(config, values, callback);
-    statement.carrying = carrier;
-    statement.commits = commits;
+    statement.carrying = carrying;
+    statement.control = commits ? 'commit' : alone ? 'other' : undefined;
     statement.state = state;
     statement.query_timeout = (config as { query_timeout?: number }).query_timeout!;
     // What is prepared under a name outlives the request, and whoever can run SQL here could have replaced it.

@@ -4,6 +4,7 @@ import type { PgClient, TransactionStatus } from './pg-internals.js';
 import { PreparedFront, type FrontForm } from './prepared-front.js';
 import type { SealOptions } from './seal.options.js';
 import type { CountsByKind } from './statement-events.js';
+import type { TransactionControl } from './transaction-control.js';
 import { transactionStatusOf } from './transaction-status.js';
 
 /**
@@ -12,10 +13,10 @@ import { transactionStatusOf } from './transaction-status.js';
  */
 export class Carrying {
   readonly prepared: PreparedFront;
-  private readonly status: () => TransactionStatus | null;
+  private readonly reported: () => TransactionStatus | null;
   // Sticky until the client is seen idle: errs towards taking back what is not there, never towards leaving it.
   private left: number = LEFT.nothing;
-  /** Under a seal: whom the running transaction was carried for last, and whether that were several. */
+  /** Whom the running transaction was carried for last, and whether that were several. */
   private carriedFor: TenantContextState | undefined;
   private isShared = false;
 
@@ -26,7 +27,7 @@ export class Carrying {
     private readonly seal?: SealOptions,
   ) {
     this.prepared = new PreparedFront(client, (seal?.backend ?? 'detect') === 'detect');
-    this.status = transactionStatusOf(client);
+    this.reported = transactionStatusOf(client);
   }
 
   /**
@@ -35,28 +36,28 @@ export class Carrying {
    * updated the status.
    */
   frontOf(state: TenantContextState): Front | undefined {
-    // Pipelined statements are submitted before the earlier ones are answered, so the status says nothing about them.
-    const status = this.client.pipeline ? null : this.status();
+    const status = this.statusBeforeText();
     if (status === 'E') return undefined; // anything in front would fail, and mask the ROLLBACK
-    if (status === 'I') {
-      this.left = LEFT.nothing;
-      this.isShared = false;
-      this.carriedFor = undefined;
-      // Under a seal nobody is carried too: an earlier statement may have left another setting in the session.
-      if (state.kind === 'nobody' && !this.seal) return undefined;
-    }
+    // Under a seal nobody is carried too: an earlier statement may have left another setting in the session.
+    if (status === 'I' && state.kind === 'nobody' && !this.seal) return undefined;
     // For nobody inside a transaction the empty setting is carried, or the statement would inherit the last tenant.
     return this.frontIn(state);
   }
 
+  /** The front of a text that is a single statement of transaction control: none, but see {@link frontOfCommit}. */
+  frontOfControl(control: TransactionControl): Front | undefined {
+    this.statusBeforeText();
+    return control === 'commit' ? this.frontOfCommit(true) : undefined;
+  }
+
   /**
-   * The front of a COMMIT under a seal: nobody, if the transaction was carried for several, else undefined. A cursor WITH
-   * HOLD that was not fetched runs at COMMIT, and would show who declared it what the last tenant sees. Test: attack R10.
+   * The front of a COMMIT: nobody, if the transaction was carried for several, else undefined. A cursor WITH HOLD that was
+   * not fetched runs at COMMIT, and would show who declared it what the last tenant sees. Test: attack R10.
    *
    * @param isFirst whether it is the first statement of its text.
    */
   frontOfCommit(isFirst: boolean): Front | undefined {
-    const status = this.client.pipeline ? null : this.status();
+    const status = this.status();
     if (!this.isShared || (isFirst && (status === 'E' || status === 'I'))) return undefined;
     return this.fronts.of({ kind: 'nobody' }, this.left);
   }
@@ -66,14 +67,29 @@ export class Carrying {
    * `ROLLBACK TO` the transaction goes on, as the tenant of the savepoint. Test: attack R21.
    */
   frontBehindRollback(state: TenantContextState): Front | undefined {
-    return !this.client.pipeline && this.status() === 'E' ? this.frontIn(state) : undefined;
+    return this.status() === 'E' ? this.frontIn(state) : undefined;
+  }
+
+  /** Outside a transaction nothing is left of earlier ones. */
+  private statusBeforeText(): TransactionStatus | null {
+    const status = this.status();
+    if (status === 'I') {
+      this.left = LEFT.nothing;
+      this.isShared = false;
+      this.carriedFor = undefined;
+    }
+    return status;
+  }
+
+  /** Null where it is not known. */
+  private status(): TransactionStatus | null {
+    // Pipelined statements are submitted before the earlier ones are answered, so the status says nothing about them.
+    return this.client.pipeline ? null : this.reported();
   }
 
   private frontIn(state: TenantContextState): Front {
-    if (this.seal) {
-      this.isShared ||= this.carriedFor !== undefined && !isSame(this.carriedFor, state);
-      this.carriedFor = state;
-    }
+    this.isShared ||= this.carriedFor !== undefined && !isSame(this.carriedFor, state);
+    this.carriedFor = state;
     const front = this.fronts.of(state, this.left);
     if (state.kind === 'admin') this.left |= LEFT.adminRole;
     else if (state.kind === 'tenant' && state.readableTenantIds !== undefined)

@@ -1,3 +1,6 @@
+/** A statement that begins, ends or divides a transaction. What waited for it, PostgreSQL runs at a COMMIT. */
+export type TransactionControl = 'commit' | 'other';
+
 // One statement, made of nothing but words and quoted names: comments and further statements do not match. A nested
 // comment could otherwise hide a query behind a COMMIT.
 const TRANSACTION_CONTROL =
