@@ -121,7 +121,6 @@ describe('the command line', () => {
       expect(stderr.mock.calls.join('')).toContain('Unknown probe mode "delete"');
     } finally {
       stderr.mockRestore();
-      process.exitCode = 0;
     }
   });
 });

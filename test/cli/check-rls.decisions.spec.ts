@@ -41,13 +41,10 @@ const run = async (...args: string[]) => {
       return true;
     }),
   );
-  const { exitCode } = process;
-  process.exitCode = undefined;
   try {
     const code = await runCli(TestModule, ['check-rls', '--admin-role', db.roles.admin, ...args]);
     return { code, ...written };
   } finally {
-    process.exitCode = exitCode;
     spies.forEach((spy) => spy.mockRestore());
   }
 };

@@ -23,7 +23,6 @@ beforeEach(async () => {
 afterEach(async () => {
   jest.restoreAllMocks();
   for (const variable of ['RLS_SEAL_KEYS', 'OTHER_KEYS']) delete process.env[variable];
-  process.exitCode = undefined;
   await db.drop();
 });
 
@@ -42,7 +41,6 @@ const textOf = (...keys: SealKey[]) =>
 /** Runs the command with these keys in the environment. */
 async function cli(keys: readonly SealKey[] | undefined, ...args: string[]): Promise<number> {
   [stdout, stderr] = ['', ''];
-  process.exitCode = undefined;
   if (keys) process.env.RLS_SEAL_KEYS = textOf(...keys);
   else delete process.env.RLS_SEAL_KEYS;
   const code = await runCli(RlsCliModule, ['seal-keys', ...args]);

@@ -485,7 +485,6 @@ describe('setup-m2m-rls', () => {
       expect(written.mock.calls.join('')).toContain('Exit codes: 0 every join table is protected');
     } finally {
       written.mockRestore();
-      process.exitCode = 0;
     }
     expect(await linksOfA()).toEqual(every(2));
   });

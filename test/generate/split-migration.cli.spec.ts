@@ -41,12 +41,10 @@ describe('split-migration', () => {
       jest.spyOn(process.stdout, 'write').mockImplementation(collect('out')),
       jest.spyOn(process.stderr, 'write').mockImplementation(collect('err')),
     ];
-    process.exitCode = undefined;
     try {
       const code = await runCli(RlsCliModule, ['split-migration', ...args]);
       return { code, ...written };
     } finally {
-      process.exitCode = undefined;
       for (const spy of spies) spy.mockRestore();
     }
   }

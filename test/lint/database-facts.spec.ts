@@ -152,7 +152,6 @@ describe('lint-migrations', () => {
   });
   afterEach(() => {
     jest.restoreAllMocks();
-    process.exitCode = undefined;
     rmSync(directory, { recursive: true });
   });
   const run = (...args: string[]) =>

@@ -16,6 +16,8 @@ const BIN_NAME = 'rls-tenants';
  * @param args the arguments, without node and script.
  */
 export async function runCli(rootModule: Type, args: readonly string[]): Promise<number> {
+  const { exitCode } = process;
+  process.exitCode = undefined; // by it commands say how they ended
   try {
     const failures: unknown[] = [];
     const strict = { module: StrictCommandsModule, imports: [rootModule] };
@@ -33,6 +35,8 @@ export async function runCli(rootModule: Type, args: readonly string[]): Promise
     return failures.length > 0 ? exitCodeOf(failures[0]) : Number(process.exitCode ?? ExitCode.Ok);
   } catch (error) {
     return exitCodeOf(error);
+  } finally {
+    process.exitCode = exitCode;
   }
 }
 
