@@ -17,7 +17,7 @@ const BIN_NAME = 'rls-tenants';
  */
 export async function runCli(rootModule: Type, args: readonly string[]): Promise<number> {
   const { exitCode } = process;
-  process.exitCode = undefined; // by it commands say how they ended
+  process.exitCode = undefined;
   try {
     const failures: unknown[] = [];
     const strict = { module: StrictCommandsModule, imports: [rootModule] };
@@ -32,7 +32,7 @@ export async function runCli(rootModule: Type, args: readonly string[]): Promise
     } finally {
       await app.close();
     }
-    return failures.length > 0 ? exitCodeOf(failures[0]) : Number(process.exitCode ?? ExitCode.Ok);
+    return failures.length > 0 ? exitCodeOf(failures[0]) : exitCodeOfCommand();
   } catch (error) {
     return exitCodeOf(error);
   } finally {
@@ -51,6 +51,11 @@ export async function exitAfterOutput(code: number): Promise<never> {
     ),
   );
   process.exit(code);
+}
+
+/** Commands say by the process's exit code how they ended. */
+function exitCodeOfCommand(): number {
+  return Number(process.exitCode ?? ExitCode.Ok);
 }
 
 /** Commander reports its own errors; `--help` is one of them, with exit code 0. */
